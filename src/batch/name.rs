@@ -1,0 +1,204 @@
+//! What a file's name says: whether it counts as a batch, how it is written, and under which name
+//! the spool keeps it. Whether the file is whole is for `inbox` and `sftp` to know.
+
+use std::fmt;
+
+use super::BatchId;
+use super::read::Form;
+
+/// The longest file name taken, in bytes.
+pub const NAME_BYTES_MAX: usize = 200;
+
+/// What the name of a file in a drop folder says about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameKind {
+    /// A batch file.
+    Batch {
+        /// How it is written; `None` for a zip, whose inner file tells.
+        form: Option<Form>,
+        /// How it is compressed.
+        container: Container,
+    },
+    /// A name that says "unfinished": it waits for its sender's rename.
+    Unfinished,
+    /// Any other name; it starts nothing.
+    Other,
+}
+
+/// How a file is compressed, by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Container {
+    /// Not at all.
+    Plain,
+    /// `.gz`.
+    Gzip,
+    /// `.zst`.
+    Zstd,
+    /// `.zip` that holds one batch file.
+    Zip,
+}
+
+impl NameKind {
+    /// Reads a name; case does not matter.
+    pub fn of(name: &str) -> Self {
+        const UNFINISHED: [&str; 5] = [".part", ".filepart", ".tmp", ".partial", ".uploading"];
+        let lower = name.to_lowercase();
+        let hidden = lower.starts_with('.') || lower.starts_with('~');
+        if hidden || UNFINISHED.iter().any(|end| lower.ends_with(end)) {
+            return Self::Unfinished;
+        }
+        if lower.ends_with(".zip") {
+            return Self::Batch {
+                form: None,
+                container: Container::Zip,
+            };
+        }
+        let (stem, container) = if let Some(stem) = lower.strip_suffix(".gz") {
+            (stem, Container::Gzip)
+        } else if let Some(stem) = lower.strip_suffix(".zst") {
+            (stem, Container::Zstd)
+        } else {
+            (lower.as_str(), Container::Plain)
+        };
+        match form_of(stem) {
+            Some(form) => Self::Batch {
+                form: Some(form),
+                container,
+            },
+            None => Self::Other,
+        }
+    }
+
+    /// Whether a finished file of this name is a batch.
+    pub fn counts(self) -> bool {
+        matches!(self, Self::Batch { .. })
+    }
+}
+
+/// How a file with this lower-case, uncompressed name is written.
+pub fn form_of(lower_name: &str) -> Option<Form> {
+    if lower_name.ends_with(".json") {
+        Some(Form::Json)
+    } else if lower_name.ends_with(".jsonl") || lower_name.ends_with(".ndjson") {
+        Some(Form::Lines)
+    } else {
+        None
+    }
+}
+
+/// The folder that a file was dropped into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DropFolder {
+    /// `/whatsapp/`: checked and sent.
+    Whatsapp,
+    /// `/whatsapp/dry-run/`: checked and reported on only.
+    DryRun,
+}
+
+impl DropFolder {
+    /// Every drop folder.
+    pub const ALL: [DropFolder; 2] = [DropFolder::Whatsapp, DropFolder::DryRun];
+
+    /// Its path beneath the tenant's root.
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::Whatsapp => "whatsapp",
+            Self::DryRun => "whatsapp/dry-run",
+        }
+    }
+
+    const fn mark(self) -> &'static str {
+        match self {
+            Self::Whatsapp => "w",
+            Self::DryRun => "d",
+        }
+    }
+}
+
+/// The name of an arrival in the spool: `<batch>.<folder mark>.<name>`. It holds everything that a
+/// start needs to give the arrival its row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpoolName {
+    /// The id of the batch that the file will be.
+    pub batch: BatchId,
+    /// Where it was dropped.
+    pub folder: DropFolder,
+    /// Its name there.
+    pub name: String,
+}
+
+impl SpoolName {
+    /// Reads a spool name back; `None` for a file that is not ours.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.splitn(3, '.');
+        let batch = BatchId::parse(parts.next()?)?;
+        let mark = parts.next()?;
+        let folder = DropFolder::ALL
+            .into_iter()
+            .find(|folder| folder.mark() == mark)?;
+        let name = parts.next().filter(|name| !name.is_empty())?.to_owned();
+        Some(Self {
+            batch,
+            folder,
+            name,
+        })
+    }
+}
+
+impl fmt::Display for SpoolName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.batch, self.folder.mark(), self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Half a file under a working name must not be read, and a batch must not be overlooked.
+    #[test]
+    fn a_name_says_whether_the_file_counts() {
+        let plain = |form| NameKind::Batch {
+            form: Some(form),
+            container: Container::Plain,
+        };
+        assert_eq!(NameKind::of("a.json"), plain(Form::Json));
+        assert_eq!(NameKind::of("A.JSON"), plain(Form::Json));
+        assert_eq!(NameKind::of("a.ndjson"), plain(Form::Lines));
+        for counts in ["a.jsonl.gz", "a.json.ZST", "a.zip", "b.part.json"] {
+            assert!(NameKind::of(counts).counts(), "{counts}");
+        }
+        for waits in [
+            ".a.json",
+            "a.json.part",
+            "a.json.filepart",
+            "~a.json",
+            "a.tmp",
+            "a.uploading",
+        ] {
+            assert_eq!(NameKind::of(waits), NameKind::Unfinished, "{waits}");
+        }
+        for other in ["a.csv", "a.gz", "json", "a.json.pgp", "a.txt.gz"] {
+            assert_eq!(NameKind::of(other), NameKind::Other, "{other}");
+        }
+    }
+
+    /// A start knows an arrival by its spool name alone.
+    #[test]
+    fn a_spool_name_reads_back() {
+        let text = "20261121T091502Z-7kq2xm.d.orders. of.json";
+        let name = SpoolName::parse(text).expect("ours");
+        assert_eq!(
+            (name.folder, name.name.as_str()),
+            (DropFolder::DryRun, "orders. of.json")
+        );
+        assert_eq!(name.to_string(), text);
+        for bad in [
+            "orders.json",
+            "20261121T091502Z-7kq2xm.x.a",
+            "20261121T091502Z-7kq2xm.w.",
+        ] {
+            assert_eq!(SpoolName::parse(bad), None, "{bad}");
+        }
+    }
+}

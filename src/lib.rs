@@ -1,0 +1,4 @@
+//! dropcast takes batch files in over SFTP, checks every row, keeps every message, sends it through
+//! the tenant's provider and answers in files.
+
+pub mod batch;

@@ -1,0 +1,1 @@
+//! The stories, the golden cases and the walls.
