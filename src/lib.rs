@@ -2,3 +2,4 @@
 //! the tenant's provider and answers in files.
 
 pub mod batch;
+pub mod delivery;
