@@ -2,4 +2,7 @@
 //! the tenant's provider and answers in files.
 
 pub mod batch;
+pub mod clock;
 pub mod delivery;
+pub mod disk;
+pub mod report;

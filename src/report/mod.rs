@@ -1,0 +1,70 @@
+//! Outcomes become the customer's report.
+//!
+//! In: how a batch and its messages stand. Out: the text of the files that the tenant finds, as a
+//! pure function of what is committed, so that writing one twice gives the same bytes. Where and
+//! when they are put is for `daemon` to know.
+
+use crate::batch::{BatchId, Fault};
+use crate::delivery::standing::{BatchStanding, BatchState};
+
+mod results;
+mod status;
+
+pub use results::{CSV_HEADER, csv_row, dry_run_line, is_mendable, results_line};
+pub use status::{Outlook, status};
+
+/// The forms in which a tenant wants results, beside the lines of JSON that are always written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Whether results are also written as `.csv`.
+    pub csv: bool,
+    /// Whether results are compressed with gzip.
+    pub gzip: bool,
+}
+
+/// What is wrong with a file.
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Errors<'a> {
+    batch: &'a BatchId,
+    file: &'a str,
+    verdict: &'static str,
+    count: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    more: u64,
+    faults: &'a [Fault],
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the shape that serde asks for"
+)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// The errors file: every fault that was kept, and how many more there were.
+pub fn errors(standing: &BatchStanding, faults: &[Fault]) -> Vec<u8> {
+    let refused = matches!(standing.state, BatchState::Rejected | BatchState::Duplicate);
+    let count = standing.fault_count.max(faults.len() as u64);
+    pretty(&Errors {
+        batch: &standing.arrival.batch,
+        file: &standing.arrival.name,
+        verdict: if refused { "refused" } else { "partial" },
+        count,
+        more: count - faults.len() as u64,
+        faults,
+    })
+}
+
+/// The text of `README.txt` in the tenant's folder.
+pub fn readme() -> &'static str {
+    include_str!("readme.txt")
+}
+
+/// JSON for people: indented, with a line break at its end.
+fn pretty(value: &impl serde::Serialize) -> Vec<u8> {
+    let mut text = serde_json::to_vec_pretty(value).expect("our own types serialise");
+    text.push(b'\n');
+    text
+}

@@ -1,0 +1,109 @@
+//! The status file: how a batch stands, at a glance.
+
+use serde::Serialize;
+
+use super::pretty;
+use crate::batch::{BatchId, Fault, Moment};
+use crate::delivery::standing::{BatchStanding, BatchState, Counts};
+
+/// What a status says beside how the batch stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outlook {
+    /// Whether every file for this batch is in place, so that nothing will change any more.
+    pub is_final: bool,
+    /// When it will probably have ended; `None` when nobody can say.
+    pub estimated_end_at: Option<Moment>,
+    /// The files written for it, beneath `whatsapp/`.
+    pub files: Vec<String>,
+    /// Why it does not go on, and until when, in a sentence; empty when it does.
+    pub held: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Status<'a> {
+    batch: &'a BatchId,
+    file: &'a str,
+    state: &'static str,
+    #[serde(rename = "final")]
+    is_final: bool,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    dialect: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    sha256: &'a str,
+    bytes: u64,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    campaign_name: &'a str,
+    counts: StatusCounts,
+    received_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    estimated_end_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    finished_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a Fault>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    held: &'a str,
+    warnings: &'a [Fault],
+    files: &'a [String],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StatusCounts {
+    total: u64,
+    invalid: u64,
+    waiting: u64,
+    in_flight: u64,
+    accepted: u64,
+    failed: u64,
+    expired: u64,
+    suppressed: u64,
+    cancelled: u64,
+    unknown: u64,
+}
+
+impl From<&Counts> for StatusCounts {
+    fn from(counts: &Counts) -> Self {
+        Self {
+            total: counts.total,
+            invalid: counts.invalid,
+            waiting: counts.waiting(),
+            in_flight: counts.in_flight,
+            accepted: counts.accepted,
+            failed: counts.failed,
+            expired: counts.expired,
+            suppressed: counts.suppressed,
+            cancelled: counts.cancelled,
+            unknown: counts.unknown,
+        }
+    }
+}
+
+/// The status file of a batch.
+pub fn status(standing: &BatchStanding, outlook: &Outlook) -> Vec<u8> {
+    let arrival = &standing.arrival;
+    let text = |moment: Option<Moment>| moment.map(|moment| moment.to_string());
+    let sends = !matches!(standing.state, BatchState::Received | BatchState::Checking);
+    pretty(&Status {
+        batch: &arrival.batch,
+        file: &arrival.name,
+        state: standing.state.as_str(),
+        is_final: outlook.is_final,
+        dialect: &standing.dialect,
+        sha256: &standing.sha256,
+        bytes: arrival.size_bytes,
+        campaign_name: &standing.campaign_name,
+        counts: StatusCounts::from(&standing.counts),
+        received_at: arrival.received_at.to_string(),
+        started_at: text(standing.started_at),
+        estimated_end_at: text(outlook.estimated_end_at.filter(|_| sends)),
+        finished_at: text(standing.finished_at),
+        reason: standing.refusal.as_ref(),
+        held: &outlook.held,
+        warnings: &standing.warnings,
+        files: &outlook.files,
+    })
+}
