@@ -6,3 +6,4 @@ pub mod clock;
 pub mod delivery;
 pub mod disk;
 pub mod report;
+pub mod store;
