@@ -5,5 +5,6 @@ pub mod batch;
 pub mod clock;
 pub mod delivery;
 pub mod disk;
+pub mod inbox;
 pub mod report;
 pub mod store;
