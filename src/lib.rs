@@ -7,4 +7,5 @@ pub mod delivery;
 pub mod disk;
 pub mod inbox;
 pub mod report;
+pub mod sftp;
 pub mod store;

@@ -1,0 +1,294 @@
+//! A client's path becomes a place inside its root, or nothing at all. What may be done there is
+//! for `files` to know.
+//!
+//! Only the shapes of the tree that a tenant sees come out of here: no text of the client's ever
+//! becomes a path, only a checked name becomes the last part of one.
+
+use crate::batch::name::{DropFolder, NAME_BYTES_MAX};
+use crate::disk::HIDDEN_PREFIX;
+
+/// The longest path looked at; a longer one names nothing.
+pub(super) const PATH_BYTES_MAX: usize = 4096;
+
+/// What lies at the root beside the drop folder.
+pub(super) const README: &str = "README.txt";
+
+/// A folder whose files the daemon writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tray {
+    Results,
+    Errors,
+    Processed,
+    Templates,
+}
+
+impl Tray {
+    pub(super) const ALL: [Self; 4] = [
+        Self::Results,
+        Self::Errors,
+        Self::Processed,
+        Self::Templates,
+    ];
+
+    /// Its path beneath the tenant's root.
+    pub(super) const fn path(self) -> &'static str {
+        match self {
+            Self::Results => "whatsapp/results",
+            Self::Errors => "whatsapp/errors",
+            Self::Processed => "whatsapp/processed",
+            Self::Templates => "whatsapp/templates",
+        }
+    }
+
+    /// Whether the tenant may clear away what lies there.
+    pub(super) const fn may_be_cleared(self) -> bool {
+        !matches!(self, Self::Templates)
+    }
+}
+
+/// A folder of the tenant's tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Folder {
+    Root,
+    Drop(DropFolder),
+    Tray(Tray),
+}
+
+impl Folder {
+    /// Its path beneath the tenant's root; empty for the root itself.
+    pub(super) const fn path(self) -> &'static str {
+        match self {
+            Self::Root => "",
+            Self::Drop(folder) => folder.path(),
+            Self::Tray(tray) => tray.path(),
+        }
+    }
+
+    /// The folders shown in this one.
+    pub(super) fn folders(self) -> Vec<Folder> {
+        match self {
+            Self::Root => vec![Self::Drop(DropFolder::Whatsapp)],
+            Self::Drop(DropFolder::Whatsapp) => {
+                let trays = Tray::ALL.into_iter().map(Self::Tray);
+                std::iter::once(Self::Drop(DropFolder::DryRun))
+                    .chain(trays)
+                    .collect()
+            }
+            Self::Drop(DropFolder::DryRun) | Self::Tray(_) => Vec::new(),
+        }
+    }
+
+    /// The last part of its path.
+    pub(super) fn own_name(self) -> &'static str {
+        let path = self.path();
+        path.rsplit_once('/').map_or(path, |(_, name)| name)
+    }
+}
+
+/// The name of a file that a tenant may give and see.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Name(String);
+
+impl Name {
+    /// Checks a name; the error says what is wrong with it.
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, BadName> {
+        if bytes.len() > NAME_BYTES_MAX {
+            return Err(BadName::TooLong);
+        }
+        let text = std::str::from_utf8(bytes).map_err(|_| BadName::NotUtf8)?;
+        if text.chars().any(char::is_control) {
+            return Err(BadName::Control);
+        }
+        if text.starts_with(HIDDEN_PREFIX) {
+            return Err(BadName::Reserved);
+        }
+        if matches!(text, "" | "." | "..") || text.contains('/') {
+            return Err(BadName::NotAName);
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What is wrong with a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum BadName {
+    #[error("file names are at most {NAME_BYTES_MAX} bytes long")]
+    TooLong,
+    #[error("file names are written in UTF-8")]
+    NotUtf8,
+    #[error("file names hold no control characters")]
+    Control,
+    #[error("file names do not begin with {HIDDEN_PREFIX}")]
+    Reserved,
+    #[error("this is not the name of a file")]
+    NotAName,
+}
+
+/// What a client's path means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// A folder of the tree.
+    Folder(Folder),
+    /// The file that tells what the folders are.
+    Readme,
+    /// A file in a drop folder.
+    Upload(DropFolder, Name),
+    /// A file that the daemon wrote.
+    Written(Tray, Name),
+    /// A name that no file may have, in a folder that takes files.
+    Misnamed(BadName),
+    /// Nothing: outside of the tree's shape, where nothing can be and nothing can be made.
+    Nowhere,
+}
+
+/// Says what a path means. A relative path begins at the root, and `..` does not lead out of it.
+pub(super) fn place(path: &[u8]) -> Place {
+    if path.len() > PATH_BYTES_MAX {
+        return Place::Nowhere;
+    }
+    match parts(path)[..] {
+        [] => Place::Folder(Folder::Root),
+        [b"README.txt"] => Place::Readme,
+        [b"whatsapp"] => Place::Folder(Folder::Drop(DropFolder::Whatsapp)),
+        [b"whatsapp", name] => match folder(name) {
+            Some(folder) => Place::Folder(folder),
+            None => upload(DropFolder::Whatsapp, name),
+        },
+        [b"whatsapp", parent, name] => match folder(parent) {
+            Some(Folder::Drop(folder)) => upload(folder, name),
+            Some(Folder::Tray(tray)) => match Name::parse(name) {
+                Ok(name) => Place::Written(tray, name),
+                Err(_) => Place::Nowhere,
+            },
+            _ => Place::Nowhere,
+        },
+        _ => Place::Nowhere,
+    }
+}
+
+/// The path without detours, from the root; it need not mean anything.
+pub(super) fn real_path(path: &[u8]) -> Vec<u8> {
+    let mut real = Vec::with_capacity(path.len() + 1);
+    for part in parts(path) {
+        real.push(b'/');
+        real.extend_from_slice(part);
+    }
+    if real.is_empty() {
+        real.push(b'/');
+    }
+    real
+}
+
+/// The parts of a path after `.`, `..` and doubled slashes are gone.
+fn parts(path: &[u8]) -> Vec<&[u8]> {
+    let mut parts: Vec<&[u8]> = Vec::new();
+    for part in path.split(|&b| b == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    parts
+}
+
+/// The folder of this name in `/whatsapp`.
+fn folder(name: &[u8]) -> Option<Folder> {
+    Folder::Drop(DropFolder::Whatsapp)
+        .folders()
+        .into_iter()
+        .find(|folder| folder.own_name().as_bytes() == name)
+}
+
+fn upload(folder: DropFolder, name: &[u8]) -> Place {
+    match Name::parse(name) {
+        Ok(name) => Place::Upload(folder, name),
+        Err(bad) => Place::Misnamed(bad),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drop_file(folder: DropFolder, name: &str) -> Place {
+        Place::Upload(folder, Name(name.to_owned()))
+    }
+
+    /// A path that leads out of the tenant's tree, or to our own files, must lead nowhere.
+    #[test]
+    fn a_path_means_a_place_in_the_tree_or_nothing() {
+        use DropFolder::{DryRun, Whatsapp};
+        let name = |text: &str| Name(text.to_owned());
+        let table: Vec<(&[u8], Place)> = vec![
+            (b"", Place::Folder(Folder::Root)),
+            (b".", Place::Folder(Folder::Root)),
+            (b"/../..", Place::Folder(Folder::Root)),
+            (b"/README.txt", Place::Readme),
+            (b"/other.txt", Place::Nowhere),
+            (b"/../../etc/passwd", Place::Nowhere),
+            (b"whatsapp/", Place::Folder(Folder::Drop(Whatsapp))),
+            (b"/whatsapp/a.json", drop_file(Whatsapp, "a.json")),
+            (b"//whatsapp/./b/../a.json", drop_file(Whatsapp, "a.json")),
+            (b"/whatsapp/../whatsapp/a", drop_file(Whatsapp, "a")),
+            (b"/whatsapp/Results", drop_file(Whatsapp, "Results")),
+            (b"/whatsapp/dry-run", Place::Folder(Folder::Drop(DryRun))),
+            (b"/whatsapp/dry-run/a.json", drop_file(DryRun, "a.json")),
+            (b"/whatsapp/dry-run/results", drop_file(DryRun, "results")),
+            (b"/whatsapp/dry-run/a/b", Place::Nowhere),
+            (b"/whatsapp/a/b", Place::Nowhere),
+            (
+                b"/whatsapp/results",
+                Place::Folder(Folder::Tray(Tray::Results)),
+            ),
+            (
+                b"/whatsapp/results/a.json.status.json",
+                Place::Written(Tray::Results, name("a.json.status.json")),
+            ),
+            (
+                b"/whatsapp/templates/t.schema.json",
+                Place::Written(Tray::Templates, name("t.schema.json")),
+            ),
+            (b"/whatsapp/errors/.dropcast-draft.x", Place::Nowhere),
+            (
+                b"/whatsapp/.dropcast-up.a.json",
+                Place::Misnamed(BadName::Reserved),
+            ),
+            (b"/whatsapp/a\xff.json", Place::Misnamed(BadName::NotUtf8)),
+            (b"/whatsapp/a\nb.json", Place::Misnamed(BadName::Control)),
+            (b"/whatsapp/a\0b.json", Place::Misnamed(BadName::Control)),
+            (
+                "/whatsapp/a\u{85}.json".as_bytes(),
+                Place::Misnamed(BadName::Control),
+            ),
+        ];
+        for (path, want) in table {
+            assert_eq!(place(path), want, "{}", String::from_utf8_lossy(path));
+        }
+        let longest = format!("/whatsapp/{}", "n".repeat(NAME_BYTES_MAX));
+        assert!(matches!(place(longest.as_bytes()), Place::Upload(..)));
+        let longer = format!("{longest}n");
+        assert_eq!(place(longer.as_bytes()), Place::Misnamed(BadName::TooLong));
+        assert_eq!(place(&[b'/'; PATH_BYTES_MAX + 1]), Place::Nowhere);
+    }
+
+    /// Clients ask for the real path of what does not exist yet, before they upload it.
+    #[test]
+    fn every_path_has_a_real_path() {
+        for (path, real) in [
+            (&b""[..], &b"/"[..]),
+            (b".", b"/"),
+            (b"../../x", b"/x"),
+            (b"/whatsapp//new.json", b"/whatsapp/new.json"),
+            (b"a/./b/../\xff", b"/a/\xff"),
+        ] {
+            assert_eq!(real_path(path), real);
+        }
+    }
+}

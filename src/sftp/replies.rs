@@ -1,0 +1,231 @@
+//! The replies of one channel on their way to the client, in order.
+//!
+//! They wait in a queue for a task of their own, which reads the data of READs and sends when the
+//! client's window is open. The session never waits for that task: it is the session that hears
+//! the window open. A client that lets more replies pile up than the queue takes loses its channel.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use russh::ChannelWriteHalf;
+use russh::server::Msg;
+use tokio::sync::mpsc;
+
+use super::files::Refusal;
+use super::packet::{self, DATA_BYTES_MAX, DATA_HEAD_BYTES, Status};
+
+/// How many replies may wait. Some clients ask for a whole file at once, 32 KiB at a time: this is
+/// one of four gigabytes.
+const REPLIES_MAX: usize = 128 << 10;
+/// How many bytes the waiting replies may hold; the data of READs is not among them.
+const REPLY_BYTES_MAX: usize = 2 << 20;
+/// Replies are put together until they are this long: small SSH packets cost as much as large ones.
+const BATCH_BYTES: usize = 240 << 10;
+
+/// Why a reply does not go out.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unsent {
+    #[error("too many replies are waiting for the client")]
+    Flooded,
+    #[error("the client takes no more replies")]
+    Closed,
+}
+
+/// A reply on its way.
+enum Reply {
+    Bytes(Vec<u8>),
+    /// The data is read when it can be sent, so a waiting READ holds none.
+    Data {
+        id: u32,
+        file: Arc<File>,
+        offset: u64,
+        length: u32,
+    },
+}
+
+/// Where replies are put to be sent.
+pub(super) struct Outbox {
+    queue: mpsc::Sender<Reply>,
+    bytes: Arc<AtomicUsize>,
+}
+
+/// Where replies are taken from.
+pub(super) struct Outgoing {
+    queue: mpsc::Receiver<Reply>,
+    bytes: Arc<AtomicUsize>,
+}
+
+/// A queue for the replies of one channel.
+pub(super) fn outbox() -> (Outbox, Outgoing) {
+    let (sender, receiver) = mpsc::channel(REPLIES_MAX);
+    let bytes = Arc::new(AtomicUsize::new(0));
+    let outgoing = Outgoing {
+        queue: receiver,
+        bytes: Arc::clone(&bytes),
+    };
+    let queue = sender;
+    (Outbox { queue, bytes }, outgoing)
+}
+
+impl Outbox {
+    /// Puts a reply in the queue.
+    pub(super) fn push(&self, reply: Vec<u8>) -> Result<(), Unsent> {
+        let waiting = self.bytes.fetch_add(reply.len(), Ordering::Relaxed);
+        if waiting + reply.len() > REPLY_BYTES_MAX {
+            return Err(Unsent::Flooded);
+        }
+        self.send(Reply::Bytes(reply))
+    }
+
+    /// Puts a READ in the queue; its data is read when it can be sent.
+    pub(super) fn push_data(
+        &self,
+        id: u32,
+        file: Arc<File>,
+        offset: u64,
+        length: u32,
+    ) -> Result<(), Unsent> {
+        let length = length.min(DATA_BYTES_MAX);
+        self.send(Reply::Data {
+            id,
+            file,
+            offset,
+            length,
+        })
+    }
+
+    fn send(&self, reply: Reply) -> Result<(), Unsent> {
+        self.queue.try_send(reply).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Unsent::Flooded,
+            mpsc::error::TrySendError::Closed(_) => Unsent::Closed,
+        })
+    }
+}
+
+/// Sends the replies of a channel until its conversation is over, then says goodbye as OpenSSH
+/// does.
+pub(super) async fn deliver(mut replies: Outgoing, channel: ChannelWriteHalf<Msg>) {
+    while let Some(first) = replies.queue.recv().await {
+        let alone = replies.queue.is_empty();
+        let room = if alone { 0 } else { BATCH_BYTES };
+        let mut out = Vec::with_capacity(room + first.bytes_max());
+        let mut next = Some(first);
+        while let Some(reply) = next {
+            if let Reply::Bytes(bytes) = &reply {
+                replies.bytes.fetch_sub(bytes.len(), Ordering::Relaxed);
+            }
+            reply.append_to(&mut out);
+            next = if out.len() < BATCH_BYTES {
+                replies.queue.try_recv().ok()
+            } else {
+                None
+            };
+        }
+        if channel.data_bytes(out).await.is_err() {
+            return;
+        }
+    }
+    // The client may be gone by now, and then nobody is left to be told.
+    let _ = channel.exit_status(0).await;
+    let _ = channel.eof().await;
+    let _ = channel.close().await;
+}
+
+impl Reply {
+    fn bytes_max(&self) -> usize {
+        match self {
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Data { length, .. } => DATA_HEAD_BYTES + *length as usize,
+        }
+    }
+
+    fn append_to(self, out: &mut Vec<u8>) {
+        match self {
+            Self::Bytes(bytes) => out.extend_from_slice(&bytes),
+            Self::Data {
+                id,
+                file,
+                offset,
+                length,
+            } => append_data(out, id, (&file, offset, length)),
+        }
+    }
+}
+
+/// Reads a stretch of a file behind the head of its reply.
+fn append_data(out: &mut Vec<u8>, id: u32, (file, offset, length): (&File, u64, u32)) {
+    let start = out.len();
+    let data = start + DATA_HEAD_BYTES;
+    out.resize(data + length as usize, 0);
+    // No file reaches that far, and the kernel would call it an error.
+    let beyond = i64::try_from(offset.saturating_add(u64::from(length))).is_err();
+    let read = if beyond {
+        Ok(0)
+    } else {
+        file.read_at(&mut out[data..], offset)
+    };
+    match read {
+        Ok(count) if count > 0 => {
+            out.truncate(data + count);
+            out[start..data].copy_from_slice(&packet::data_head(id, count as u32));
+        }
+        Ok(_) => {
+            out.truncate(start);
+            out.extend(packet::status(id, Status::Eof, "end of file"));
+        }
+        Err(error) => {
+            out.truncate(start);
+            out.extend(Refusal::from(error).reply(id));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A client that asks for ever and never reads the answers must lose its channel before it
+    /// takes the memory of the others.
+    #[test]
+    fn replies_that_nobody_reads_are_bounded() {
+        let kilobyte = || vec![0; 1024];
+        let (queue, _unread) = outbox();
+        for _ in 0..REPLY_BYTES_MAX / 1024 {
+            queue.push(kilobyte()).expect("within the bound");
+        }
+        assert!(matches!(queue.push(kilobyte()), Err(Unsent::Flooded)));
+
+        let (queue, unread) = outbox();
+        let file = Arc::new(tempfile::tempfile().expect("a file"));
+        for id in 0..REPLIES_MAX as u32 {
+            let read = queue.push_data(id, Arc::clone(&file), 0, u32::MAX);
+            read.expect("within the bound");
+        }
+        let more = queue.push_data(0, Arc::clone(&file), 0, 1);
+        assert!(matches!(more, Err(Unsent::Flooded)));
+        drop(unread);
+        let late = queue.push_data(0, file, 0, 1);
+        assert!(matches!(late, Err(Unsent::Closed)));
+    }
+
+    /// A READ past the end, or far past any end, must say so; one across it must give what is
+    /// there.
+    #[test]
+    fn data_is_what_the_file_has() {
+        let file = tempfile::tempfile().expect("a file");
+        file.write_all_at(b"abcdef", 0).expect("written");
+        let read = |offset, length| {
+            let mut out = b"before".to_vec();
+            append_data(&mut out, 5, (&file, offset, length));
+            out.split_off(6)
+        };
+        let across = [&packet::data_head(5, 2)[..], b"ef"].concat();
+        assert_eq!(read(4, DATA_BYTES_MAX), across);
+        let end = packet::status(5, Status::Eof, "end of file");
+        for offset in [6, 1 << 40, (1 << 63) - 1, 1 << 63, u64::MAX] {
+            assert_eq!(read(offset, 10), end, "{offset}");
+        }
+    }
+}

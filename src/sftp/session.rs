@@ -1,0 +1,283 @@
+//! One SSH connection: who is let in, and which channels there are. Only the `sftp` subsystem is
+//! served; shells, commands and forwarding are refused.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use russh::server::{
+    Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session as Ssh, VerifiedPublicKey,
+};
+use russh::{Channel, ChannelId, ChannelOpenFailure, ChannelWriteHalf, Pty};
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::House;
+use super::channel::{Conversation, HANDLES_MAX};
+use super::connection::Seats;
+use super::files::Tree;
+use super::replies;
+use crate::batch::TenantName;
+
+/// How many channels a connection may have.
+const CHANNELS_MAX: usize = 4;
+
+/// What is known of a connection.
+pub(super) struct Session {
+    house: Arc<House>,
+    peer: IpAddr,
+    /// Cancelled once somebody is in.
+    entered: CancellationToken,
+    tenant: Option<TenantName>,
+    tree: Option<Arc<Tree>>,
+    channels: HashMap<ChannelId, Line>,
+    handles: Arc<Semaphore>,
+    seats: Seats,
+}
+
+/// A channel of the connection.
+enum Line {
+    /// Open, and no subsystem asked for.
+    Idle(ChannelWriteHalf<Msg>),
+    /// Talking SFTP.
+    Talking(Box<Conversation>, Delivery),
+    /// The client has said all it wants; the last replies are on their way.
+    Ending(Delivery),
+}
+
+/// The task that sends a channel's replies. It waits for the client's window, so it has to be
+/// ended with its channel.
+struct Delivery(JoinHandle<()>);
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Session {
+    pub(super) fn new(
+        house: Arc<House>,
+        peer: IpAddr,
+        entered: CancellationToken,
+        seats: Seats,
+    ) -> Self {
+        Self {
+            house,
+            peer,
+            entered,
+            tenant: None,
+            tree: None,
+            channels: HashMap::new(),
+            handles: Arc::new(Semaphore::new(HANDLES_MAX)),
+            seats,
+        }
+    }
+
+    /// The tree of whoever has logged in; opened once for all channels.
+    fn tree(&mut self) -> Option<Arc<Tree>> {
+        if self.tree.is_none() {
+            let tenant = self.tenant.clone()?;
+            match self.house.open_tree(tenant) {
+                Ok(tree) => self.tree = Some(Arc::new(tree)),
+                Err(error) => tracing::debug!(%error, "failed to open a tenant's folder"),
+            }
+        }
+        self.tree.clone()
+    }
+
+    fn admit(&mut self, tenant: Option<TenantName>) -> Auth {
+        match tenant {
+            Some(tenant) => {
+                self.tenant = Some(tenant);
+                Auth::Accept
+            }
+            None => Auth::reject(),
+        }
+    }
+
+    /// Begins the SFTP conversation of a channel; says whether it did.
+    fn begin(&mut self, id: ChannelId, subsystem: &str) -> bool {
+        if subsystem != "sftp" || !matches!(self.channels.get(&id), Some(Line::Idle(_))) {
+            return false;
+        }
+        let Some(tree) = self.tree() else {
+            return false;
+        };
+        let Some(Line::Idle(channel)) = self.channels.remove(&id) else {
+            return false;
+        };
+        let (outbox, outgoing) = replies::outbox();
+        let delivery = Delivery(tokio::spawn(replies::deliver(outgoing, channel)));
+        let conversation = Conversation::new(tree, Arc::clone(&self.handles), outbox);
+        let line = Line::Talking(Box::new(conversation), delivery);
+        self.channels.insert(id, line);
+        true
+    }
+}
+
+impl Handler for Session {
+    type Error = russh::Error;
+
+    async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, Self::Error> {
+        let tenant = self.house.logins.by_password(user, password, self.peer);
+        let tenant = tenant.await;
+        Ok(self.admit(tenant))
+    }
+
+    async fn auth_publickey_offered(
+        &mut self,
+        user: &str,
+        offer: PublicKeyOffer<'_>,
+    ) -> Result<Auth, Self::Error> {
+        let logins = &self.house.logins;
+        let tenant = logins.by_key(user, offer.public_key, offer.algorithm, self.peer);
+        // Nobody is in yet: the client has still to prove that the key is its own.
+        Ok(tenant.map_or_else(Auth::reject, |_| Auth::Accept))
+    }
+
+    async fn auth_publickey(
+        &mut self,
+        user: &str,
+        key: VerifiedPublicKey<'_>,
+    ) -> Result<Auth, Self::Error> {
+        let logins = &self.house.logins;
+        let tenant = logins.by_key(user, key.public_key, key.algorithm, self.peer);
+        Ok(self.admit(tenant))
+    }
+
+    async fn auth_succeeded(&mut self, ssh: &mut Ssh) -> Result<(), Self::Error> {
+        let tenant = self.tenant.as_ref().ok_or(russh::Error::Inconsistent)?;
+        if !self.seats.take(tenant) {
+            let words = "this tenant has too many sessions";
+            ssh.disconnect(russh::Disconnect::TooManyConnections, words, "en")?;
+        }
+        self.entered.cancel();
+        Ok(())
+    }
+
+    async fn channel_open_session(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _ssh: &mut Ssh,
+    ) -> Result<(), Self::Error> {
+        // Nobody says when a channel that we have closed is gone.
+        self.channels
+            .retain(|_, line| !matches!(line, Line::Ending(delivery) if delivery.0.is_finished()));
+        if self.channels.len() >= CHANNELS_MAX {
+            reply.reject(ChannelOpenFailure::ResourceShortage).await;
+            return Ok(());
+        }
+        // Without its reading half a channel's data comes to `data` alone. A reading half that
+        // nobody empties would make the connection wait for it.
+        let (_, write_half) = channel.split();
+        self.channels
+            .insert(write_half.id(), Line::Idle(write_half));
+        reply.accept().await;
+        Ok(())
+    }
+
+    async fn subsystem_request(
+        &mut self,
+        channel: ChannelId,
+        name: &str,
+        ssh: &mut Ssh,
+    ) -> Result<(), Self::Error> {
+        if self.begin(channel, name) {
+            ssh.channel_success(channel)
+        } else {
+            ssh.channel_failure(channel)
+        }
+    }
+
+    async fn data(
+        &mut self,
+        channel: ChannelId,
+        data: &[u8],
+        ssh: &mut Ssh,
+    ) -> Result<(), Self::Error> {
+        if let Some(Line::Talking(conversation, _)) = self.channels.get_mut(&channel)
+            && let Err(end) = conversation.take(data).await
+        {
+            tracing::debug!(peer = %self.peer, error = %end, "an SFTP channel is ended");
+            self.channels.remove(&channel);
+            ssh.close(channel)?;
+        }
+        Ok(())
+    }
+
+    async fn channel_eof(&mut self, channel: ChannelId, ssh: &mut Ssh) -> Result<(), Self::Error> {
+        match self.channels.remove(&channel) {
+            // Open uploads stay as they are: neither EOF nor close says that they are whole.
+            Some(Line::Talking(_, delivery)) => {
+                self.channels.insert(channel, Line::Ending(delivery));
+            }
+            Some(Line::Idle(_)) => ssh.close(channel)?,
+            Some(line) => {
+                self.channels.insert(channel, line);
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    async fn channel_close(
+        &mut self,
+        channel: ChannelId,
+        _ssh: &mut Ssh,
+    ) -> Result<(), Self::Error> {
+        self.channels.remove(&channel);
+        Ok(())
+    }
+
+    async fn shell_request(&mut self, id: ChannelId, ssh: &mut Ssh) -> Result<(), Self::Error> {
+        ssh.channel_failure(id)
+    }
+
+    async fn exec_request(
+        &mut self,
+        id: ChannelId,
+        _command: &[u8],
+        ssh: &mut Ssh,
+    ) -> Result<(), Self::Error> {
+        ssh.channel_failure(id)
+    }
+
+    async fn pty_request(
+        &mut self,
+        id: ChannelId,
+        _term: &str,
+        _columns: u32,
+        _rows: u32,
+        _width: u32,
+        _height: u32,
+        _modes: &[(Pty, u32)],
+        ssh: &mut Ssh,
+    ) -> Result<(), Self::Error> {
+        ssh.channel_failure(id)
+    }
+
+    async fn env_request(
+        &mut self,
+        id: ChannelId,
+        _name: &str,
+        _value: &str,
+        ssh: &mut Ssh,
+    ) -> Result<(), Self::Error> {
+        ssh.channel_failure(id)
+    }
+
+    async fn x11_request(
+        &mut self,
+        id: ChannelId,
+        _single: bool,
+        _protocol: &str,
+        _cookie: &str,
+        _screen: u32,
+        ssh: &mut Ssh,
+    ) -> Result<(), Self::Error> {
+        ssh.channel_failure(id)
+    }
+}
