@@ -1,0 +1,207 @@
+//! The figures an operator scrapes, and whether the daemon is ready. Who counts what and when is
+//! `daemon`'s business.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+
+use crate::batch::TenantName;
+
+/// The upper ends of the histogram's buckets, in seconds.
+const SEND_SECONDS: [f64; 12] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+];
+
+/// Whether the daemon takes files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Readiness {
+    /// Not yet.
+    Starting,
+    /// It does.
+    Ready,
+    /// No more: it is about to stop.
+    Draining,
+}
+
+impl Readiness {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Draining => "draining",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    tenant: String,
+    outcome: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct VerdictLabels {
+    tenant: String,
+    verdict: String,
+}
+
+/// The figures. All methods may be called from anywhere at any time.
+#[derive(Debug)]
+pub struct Figures {
+    registry: Registry,
+    messages: Family<OutcomeLabels, Counter>,
+    batches: Family<VerdictLabels, Counter>,
+    in_flight: Gauge,
+    send_seconds: Histogram,
+    readiness: AtomicU8,
+}
+
+impl Figures {
+    /// All at nought, and not ready.
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("dropcast");
+        let figures = Self {
+            messages: Family::default(),
+            batches: Family::default(),
+            in_flight: Gauge::default(),
+            send_seconds: Histogram::new(SEND_SECONDS),
+            readiness: AtomicU8::new(Readiness::Starting as u8),
+            registry: Registry::default(),
+        };
+        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "What is running", build);
+        registry.register(
+            "messages",
+            "Attempts and messages by what became of them",
+            figures.messages.clone(),
+        );
+        registry.register(
+            "batches",
+            "Files by what became of them",
+            figures.batches.clone(),
+        );
+        registry.register(
+            "in_flight",
+            "Messages on their way to a provider",
+            figures.in_flight.clone(),
+        );
+        registry.register(
+            "send_seconds",
+            "Time from a request to its answer",
+            figures.send_seconds.clone(),
+        );
+        Self {
+            registry,
+            ..figures
+        }
+    }
+
+    /// Counts what became of a message of this tenant.
+    pub fn outcome(&self, tenant: &TenantName, outcome: &str) {
+        let labels = OutcomeLabels {
+            tenant: tenant.as_str().to_owned(),
+            outcome: outcome.to_owned(),
+        };
+        self.messages.get_or_create(&labels).inc();
+    }
+
+    /// How many messages of this tenant have had this outcome since the start.
+    pub fn outcomes(&self, tenant: &TenantName, outcome: &str) -> u64 {
+        let labels = OutcomeLabels {
+            tenant: tenant.as_str().to_owned(),
+            outcome: outcome.to_owned(),
+        };
+        self.messages.get_or_create(&labels).get()
+    }
+
+    /// Counts what became of a file of this tenant.
+    pub fn verdict(&self, tenant: &TenantName, verdict: &str) {
+        let labels = VerdictLabels {
+            tenant: tenant.as_str().to_owned(),
+            verdict: verdict.to_owned(),
+        };
+        self.batches.get_or_create(&labels).inc();
+    }
+
+    /// A request leaves.
+    pub fn attempt_began(&self) {
+        self.in_flight.inc();
+    }
+
+    /// Its reply came, or none will, after `took`.
+    pub fn attempt_ended(&self, took: Duration) {
+        self.in_flight.dec();
+        self.send_seconds.observe(took.as_secs_f64());
+    }
+
+    /// Says whether the daemon takes files.
+    pub fn ready(&self, readiness: Readiness) {
+        self.readiness.store(readiness as u8, Ordering::Relaxed);
+    }
+
+    /// Whether the daemon takes files.
+    pub fn readiness(&self) -> Readiness {
+        let stored = self.readiness.load(Ordering::Relaxed);
+        [Readiness::Ready, Readiness::Draining]
+            .into_iter()
+            .find(|readiness| *readiness as u8 == stored)
+            .unwrap_or(Readiness::Starting)
+    }
+
+    /// All of them as a scraper reads them.
+    pub fn written(&self) -> String {
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("writing to a string never fails");
+        text
+    }
+}
+
+impl Default for Figures {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Alerts and dashboards of operators name these series.
+    #[test]
+    fn the_series_have_their_names() {
+        let figures = Figures::new();
+        let tenant = TenantName::parse("acme").expect("a name");
+        figures.outcome(&tenant, "accepted");
+        figures.outcome(&tenant, "accepted");
+        figures.verdict(&tenant, "partial");
+        figures.attempt_began();
+        figures.attempt_began();
+        figures.attempt_ended(Duration::from_millis(40));
+        let text = figures.written();
+        for line in [
+            r#"dropcast_messages_total{tenant="acme",outcome="accepted"} 2"#,
+            r#"dropcast_batches_total{tenant="acme",verdict="partial"} 1"#,
+            "dropcast_in_flight 1",
+            r#"dropcast_send_seconds_bucket{le="0.025"} 0"#,
+            r#"dropcast_send_seconds_bucket{le="0.05"} 1"#,
+            "dropcast_send_seconds_count 1",
+            concat!(
+                "dropcast_build_info{version=\"",
+                env!("CARGO_PKG_VERSION"),
+                "\"} 1"
+            ),
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+    }
+}

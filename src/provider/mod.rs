@@ -1,0 +1,181 @@
+//! Messages go out to the tenant's provider.
+//!
+//! In: messages, the sender, the tenant's provider settings. Out: an [`Outcome`] for each message.
+//! An adapter is a few pure functions; `http` opens the connections for all of them, and `cause`
+//! holds the words for what went wrong. A crash here leaves an attempt that was begun and has no
+//! outcome: the store knows it, and nobody guesses.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::batch::Message;
+use crate::delivery::{AttemptId, Outcome, Sender};
+
+pub mod cause;
+pub mod http;
+pub mod meta_cloud;
+pub mod sandbox;
+
+/// What can go wrong when the room is opened; a failing send is a [`Reply`] instead.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file with further root certificates cannot be read.
+    #[error("failed to read `{}`", path.display())]
+    CaFile {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The file with further root certificates is not such a file.
+    #[error("failed to use the certificates in `{}`", path.display())]
+    CaContent {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: reqwest::Error,
+    },
+    /// The file with further root certificates has none.
+    #[error("failed to find a certificate in `{}`", path.display())]
+    CaEmpty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// TLS cannot be set up.
+    #[error("failed to set up TLS")]
+    Tls {
+        /// The cause.
+        source: reqwest::Error,
+    },
+    /// The stand-in cannot listen.
+    #[error("failed to listen on `{address}`")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// The cause.
+        source: io::Error,
+    },
+}
+
+/// How a tenant's messages leave: which provider, where it is, and what it wants to see.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Which adapter speaks to it.
+    pub kind: Kind,
+    /// Where its API begins, without a trailing slash; empty for the sandbox, which the daemon
+    /// starts on a free port of its own.
+    pub base_url: String,
+    /// The access token; empty for the sandbox.
+    pub access_token: Secret,
+    /// The account that owns numbers and templates (Cloud API: the WABA id); empty if not given.
+    pub business_account_id: String,
+    /// A PEM file with further root certificates to trust.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// The providers that can be named in a tenant's settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Meta's WhatsApp Cloud API.
+    MetaCloud,
+    /// The stand-in that is built in: a Cloud API on loopback.
+    Sandbox,
+}
+
+/// A text that must not be shown: tokens, passwords.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Hides `text`.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself, for the one who must send it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// One HTTP request that an adapter wants sent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// The whole address.
+    pub url: String,
+    /// The JSON body of a POST.
+    pub body: Vec<u8>,
+    /// The bearer token.
+    pub bearer: Secret,
+    /// How long the whole exchange may take.
+    pub timeout: Duration,
+}
+
+/// What came back for a request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// A whole answer.
+    Answer {
+        /// The HTTP status.
+        status: u16,
+        /// The `Retry-After` header as a span of time; `None` when absent or unreadable.
+        retry_after: Option<Duration>,
+        /// The body, up to a bound.
+        body: Vec<u8>,
+    },
+    /// Not one byte of the request can have been acted on (the address was not found, the
+    /// connection or TLS failed).
+    NeverLeft {
+        /// What failed, in a few words without addresses or secrets.
+        why: String,
+    },
+    /// The request or a part of it left, and no whole answer came.
+    NoAnswer {
+        /// What happened, in a few words without addresses or secrets.
+        why: String,
+    },
+}
+
+/// An adapter: what to send to this provider, and what its answers mean.
+#[derive(Clone, Debug)]
+pub enum Adapter {
+    /// The Cloud API, Meta's or the sandbox's.
+    MetaCloud(meta_cloud::MetaCloud),
+}
+
+impl Adapter {
+    /// The adapter for these settings. `sandbox` is where the daemon's own stand-in listens.
+    pub fn new(settings: &Settings, sandbox: Option<SocketAddr>) -> Self {
+        let (base_url, access_token) = match (settings.kind, sandbox) {
+            (Kind::Sandbox, Some(address)) => (
+                format!("http://{address}/{}", sandbox::VERSION),
+                Secret::new(sandbox::ACCESS_TOKEN),
+            ),
+            _ => (settings.base_url.clone(), settings.access_token.clone()),
+        };
+        Self::MetaCloud(meta_cloud::MetaCloud::new(base_url, access_token))
+    }
+
+    /// The request that sends `message` as the attempt `id`.
+    pub fn request(&self, sender: &Sender, id: &AttemptId, message: &Message) -> Request {
+        match self {
+            Self::MetaCloud(adapter) => adapter.request(sender, id, message),
+        }
+    }
+
+    /// What a reply means for the message that was in the request.
+    pub fn outcome(&self, reply: &Reply) -> Outcome {
+        match self {
+            Self::MetaCloud(adapter) => adapter.outcome(reply),
+        }
+    }
+}

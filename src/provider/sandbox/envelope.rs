@@ -1,0 +1,352 @@
+//! What the stand-in checks in a request, and the words in which it refuses one. Pure: rates,
+//! memory and answers are the server's.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+/// The longest text of a session message, in characters.
+const TEXT_CHARS_MAX: usize = 4096;
+
+/// The longest value of the echoed field, in characters.
+const ECHO_CHARS_MAX: usize = 512;
+
+/// The fewest and the most digits of a number.
+const DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
+
+/// A refusal in the API's form.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    /// The HTTP status.
+    pub(super) status: u16,
+    /// `Retry-After` in seconds.
+    pub(super) retry_after_secs: Option<u64>,
+    code: u32,
+    title: Cow<'static, str>,
+    details: &'static str,
+}
+
+impl Refusal {
+    fn new(status: u16, code: u32, title: &'static str, details: &'static str) -> Self {
+        Self {
+            status,
+            retry_after_secs: None,
+            code,
+            title: title.into(),
+            details,
+        }
+    }
+
+    fn parameter(details: &'static str) -> Self {
+        Self::new(400, 100, "(#100) Invalid parameter", details)
+    }
+
+    fn missing(details: &'static str) -> Self {
+        Self::new(
+            400,
+            131_008,
+            "(#131008) Required parameter is missing",
+            details,
+        )
+    }
+
+    fn value(details: &'static str) -> Self {
+        Self::new(
+            400,
+            131_009,
+            "(#131009) Parameter value is not valid",
+            details,
+        )
+    }
+
+    /// The body could not be read at all.
+    pub(super) fn unreadable(details: &'static str) -> Self {
+        Self::parameter(details)
+    }
+
+    /// A path that the API does not have.
+    pub(super) fn path(path: &str) -> Self {
+        let shown: String = path.chars().take(200).collect();
+        Self {
+            title: format!("Unknown path components: {shown}").into(),
+            ..Self::new(404, 2500, "", "")
+        }
+    }
+
+    /// More messages a second than allowed.
+    pub(super) fn throttled() -> Self {
+        let details = "Cloud API message throughput has been reached.";
+        Self {
+            retry_after_secs: Some(1),
+            ..Self::new(429, 130_429, "(#130429) Rate limit hit", details)
+        }
+    }
+
+    /// The recipient cannot be reached.
+    pub(super) fn undeliverable() -> Self {
+        let title = "(#131026) Message undeliverable";
+        Self::new(400, 131_026, title, "Message Undeliverable.")
+    }
+
+    /// The recipient does not want these messages.
+    pub(super) fn opted_out() -> Self {
+        let title = "(#131050) User has stopped receiving marketing messages";
+        Self::new(
+            400,
+            131_050,
+            title,
+            "The user does not want these messages.",
+        )
+    }
+
+    /// The service failed and says so itself.
+    pub(super) fn service_failed() -> Self {
+        let details = "Message failed to send due to an unknown error.";
+        Self::new(500, 131_000, "(#131000) Something went wrong", details)
+    }
+
+    /// The JSON body.
+    pub(super) fn body(&self) -> String {
+        let mut error = json!({
+            "message": self.title,
+            "type": "OAuthException",
+            "code": self.code,
+        });
+        if !self.details.is_empty() {
+            error["error_data"] = json!({"messaging_product": "whatsapp", "details": self.details});
+        }
+        error["fbtrace_id"] = "Asandbox".into();
+        json!({ "error": error }).to_string()
+    }
+}
+
+/// Whether a bearer token is there; any will do.
+pub(super) fn bearer(header: Option<&[u8]>) -> Result<(), Refusal> {
+    match header.map(|value| value.strip_prefix(b"Bearer ")) {
+        Some(Some(token)) if !token.is_empty() => Ok(()),
+        Some(_) => Err(Refusal::new(401, 190, "Invalid OAuth access token.", "")),
+        None => {
+            let title = "An access token is required to request this resource.";
+            Err(Refusal::new(401, 104, title, ""))
+        }
+    }
+}
+
+/// Whether the path is `v<N>.<N>` and a number's id.
+pub(super) fn path(version: &str, phone_number_id: &str) -> Result<(), Refusal> {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let version = version.strip_prefix('v').and_then(|v| v.split_once('.'));
+    if !version.is_some_and(|(major, minor)| is_number(major) && is_number(minor)) {
+        return Err(Refusal::path(""));
+    }
+    if !is_number(phone_number_id) {
+        let title = "Unsupported post request. Object does not exist";
+        return Err(Refusal::new(404, 803, title, ""));
+    }
+    Ok(())
+}
+
+/// The digits of a number.
+pub(super) fn digits(number: &str) -> String {
+    number.chars().filter(char::is_ascii_digit).collect()
+}
+
+/// The body of a send call, as far as it is checked.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Envelope {
+    messaging_product: Option<String>,
+    recipient_type: Option<String>,
+    /// The recipient, as it was written.
+    pub(super) to: Option<String>,
+    r#type: Option<String>,
+    /// What is echoed in receipts: the sender's own id of the attempt.
+    pub(super) biz_opaque_callback_data: Option<String>,
+    #[serde(rename = "context")]
+    _context: Option<Box<RawValue>>,
+    #[serde(rename = "recipient_identity_key_hash")]
+    _recipient_identity_key_hash: Option<String>,
+    template: Option<Template>,
+    text: Option<Text>,
+    image: Option<Box<RawValue>>,
+    video: Option<Box<RawValue>>,
+    audio: Option<Box<RawValue>>,
+    document: Option<Box<RawValue>>,
+    sticker: Option<Box<RawValue>>,
+    location: Option<Box<RawValue>>,
+    contacts: Option<Box<RawValue>>,
+    interactive: Option<Box<RawValue>>,
+    reaction: Option<Box<RawValue>>,
+}
+
+#[derive(Deserialize)]
+struct Template {
+    name: Option<String>,
+    language: Option<Language>,
+    components: Option<Vec<Component>>,
+}
+
+#[derive(Deserialize)]
+struct Language {
+    code: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Component {
+    r#type: String,
+    sub_type: Option<String>,
+    index: Option<Box<RawValue>>,
+    parameters: Option<Vec<Map<String, Value>>>,
+    cards: Option<Vec<Box<RawValue>>>,
+}
+
+#[derive(Deserialize)]
+struct Text {
+    body: Option<String>,
+    #[serde(rename = "preview_url")]
+    _preview_url: Option<bool>,
+}
+
+impl Envelope {
+    /// Reads a body.
+    pub(super) fn read(body: &[u8]) -> Result<Self, Refusal> {
+        serde_json::from_slice(body).map_err(|error| match error.classify() {
+            serde_json::error::Category::Data => {
+                Refusal::parameter("a member is unknown, doubled or of the wrong type")
+            }
+            _ => Refusal::parameter("the body is not JSON"),
+        })
+    }
+
+    /// Checks its shape and gives the recipient's digits.
+    pub(super) fn check(&self) -> Result<String, Refusal> {
+        if self.messaging_product.as_deref() != Some("whatsapp") {
+            return Err(Refusal::parameter("messaging_product must be whatsapp"));
+        }
+        if !matches!(self.recipient_type.as_deref(), None | Some("individual")) {
+            return Err(Refusal::parameter("recipient_type must be individual"));
+        }
+        let digits = self.recipient()?;
+        let echo = self.biz_opaque_callback_data.as_deref().unwrap_or_default();
+        if echo.chars().count() > ECHO_CHARS_MAX {
+            return Err(Refusal::parameter("biz_opaque_callback_data is too long"));
+        }
+        self.content()?;
+        Ok(digits)
+    }
+
+    fn recipient(&self) -> Result<String, Refusal> {
+        let Some(to) = self.to.as_deref().filter(|to| !to.is_empty()) else {
+            let title = "The parameter to is required.";
+            return Err(Refusal::new(400, 100, title, ""));
+        };
+        let good = |c: char| c.is_ascii_digit() || matches!(c, '+' | ' ' | '-' | '(' | ')');
+        let digits = digits(to);
+        if !to.chars().all(good) || !DIGITS.contains(&digits.len()) {
+            return Err(Refusal::parameter("to is not a phone number"));
+        }
+        Ok(digits)
+    }
+
+    fn content(&self) -> Result<(), Refusal> {
+        let Some(kind) = self.r#type.as_deref() else {
+            return Err(Refusal::missing("type is missing"));
+        };
+        let other = match kind {
+            "template" => return self.template.as_ref().map_or_else(absent, Template::check),
+            "text" => return self.text.as_ref().map_or_else(absent, Text::check),
+            "image" => &self.image,
+            "video" => &self.video,
+            "audio" => &self.audio,
+            "document" => &self.document,
+            "sticker" => &self.sticker,
+            "location" => &self.location,
+            "contacts" => &self.contacts,
+            "interactive" => &self.interactive,
+            "reaction" => &self.reaction,
+            _ => return Err(Refusal::value("type is not a type of message")),
+        };
+        let open = if kind == "contacts" { '[' } else { '{' };
+        match other {
+            Some(value) if value.get().starts_with(open) => Ok(()),
+            Some(_) => Err(Refusal::parameter("the content has the wrong JSON type")),
+            None => absent(),
+        }
+    }
+}
+
+fn absent() -> Result<(), Refusal> {
+    Err(Refusal::missing("the member named by type is missing"))
+}
+
+impl Text {
+    fn check(&self) -> Result<(), Refusal> {
+        match self.body.as_deref() {
+            None | Some("") => Err(Refusal::missing("text.body is missing")),
+            Some(body) if body.chars().count() > TEXT_CHARS_MAX => {
+                Err(Refusal::parameter("text.body is too long"))
+            }
+            Some(_) => Ok(()),
+        }
+    }
+}
+
+impl Template {
+    fn check(&self) -> Result<(), Refusal> {
+        if self.name.as_deref().unwrap_or_default().is_empty() {
+            return Err(Refusal::missing("template.name is missing"));
+        }
+        let code = self.language.as_ref().and_then(|l| l.code.as_deref());
+        if code.unwrap_or_default().is_empty() {
+            return Err(Refusal::missing("template.language.code is missing"));
+        }
+        let components = self.components.as_deref().unwrap_or_default();
+        components.iter().try_for_each(Component::check)
+    }
+}
+
+impl Component {
+    fn check(&self) -> Result<(), Refusal> {
+        let is = |kind: &str| self.r#type.eq_ignore_ascii_case(kind);
+        if is("carousel") {
+            return match self.cards {
+                Some(_) => Ok(()),
+                None => Err(Refusal::missing("a carousel has no cards")),
+            };
+        }
+        if is("button") && (self.sub_type.is_none() || self.index.is_none()) {
+            return Err(Refusal::missing("a button has no sub_type or no index"));
+        }
+        let others = [
+            "header",
+            "body",
+            "limited_time_offer",
+            "tap_target_configuration",
+        ];
+        if !is("button") && !others.into_iter().any(is) {
+            return Err(Refusal::value("a component has an unknown type"));
+        }
+        let parameters = self.parameters.as_deref().unwrap_or_default();
+        parameters.iter().try_for_each(parameter)
+    }
+}
+
+/// A parameter names its type and has a member of that name.
+fn parameter(parameter: &Map<String, Value>) -> Result<(), Refusal> {
+    let Some(kind) = parameter.get("type").and_then(Value::as_str) else {
+        return Err(Refusal::missing("a parameter has no type"));
+    };
+    match parameter.get(kind) {
+        Some(Value::String(text)) if text.is_empty() => {
+            Err(Refusal::missing("a parameter has an empty value"))
+        }
+        Some(Value::String(_)) if matches!(kind, "text" | "payload" | "coupon_code") => Ok(()),
+        Some(Value::Object(_)) if !matches!(kind, "text" | "payload" | "coupon_code") => Ok(()),
+        Some(_) => Err(Refusal::value(
+            "a parameter's value has the wrong JSON type",
+        )),
+        None => Err(Refusal::missing("a parameter has no value")),
+    }
+}
