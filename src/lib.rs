@@ -4,6 +4,7 @@
 pub mod admin;
 pub mod batch;
 pub mod clock;
+pub mod config;
 pub mod delivery;
 pub mod disk;
 pub mod inbox;

@@ -1,0 +1,87 @@
+//! Files on disk become settings that can only be right.
+//!
+//! In: `dropcast.toml` and the tenants' files beside it. Out: a [`Config`], or every fault in them
+//! at once, each with file, line and column. What is not in effect in this version is named in
+//! [`Config::notes`].
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::batch::TenantName;
+use crate::batch::read::Rules;
+use crate::{delivery, provider, report, sftp};
+
+mod check;
+mod file;
+mod keys;
+mod login;
+mod measure;
+mod problem;
+mod secret;
+mod sending;
+mod shown;
+mod syntax;
+mod tenant;
+#[cfg(test)]
+mod tests;
+
+pub use check::load;
+pub use measure::{bytes_text, duration_text};
+pub use problem::{Error, Place, Problem};
+
+/// Everything the daemon needs to know, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where everything durable lies.
+    pub data_dir: PathBuf,
+    /// Where the SFTP door listens.
+    pub sftp_listen: SocketAddr,
+    /// Where metrics and health are served; `None` when not wanted.
+    pub admin_listen: Option<SocketAddr>,
+    /// The tenants, by name.
+    pub tenants: Vec<Tenant>,
+    /// What the operator should know, as sentences: above all each setting that was given and has
+    /// no effect in this version.
+    pub notes: Vec<String>,
+    /// The files that the settings were read from, `dropcast.toml` first.
+    pub sources: Vec<PathBuf>,
+}
+
+/// One tenant's settings.
+#[derive(Clone, Debug)]
+pub struct Tenant {
+    /// The name: the stem of its file.
+    pub name: TenantName,
+    /// Who may log in to its folder.
+    pub logins: Vec<sftp::Login>,
+    /// How its messages leave.
+    pub provider: provider::Settings,
+    /// Its numbers.
+    pub senders: Vec<delivery::Sender>,
+    /// The folder with its template definitions; `None` when it uses none.
+    pub templates_dir: Option<PathBuf>,
+    /// How its files are checked.
+    pub rules: Rules,
+    /// How long the same content is refused after it was last seen.
+    pub duplicate_window: Duration,
+    /// What is done where the right answer depends on its trade.
+    pub policy: delivery::Policy,
+    /// The forms in which it wants results.
+    pub results: report::Settings,
+    /// How long things are kept.
+    pub retention: Retention,
+}
+
+/// How long things are kept after a batch has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Files in `processed/`.
+    pub processed: Duration,
+    /// Files in `results/` and `errors/`.
+    pub results: Duration,
+    /// The content of messages.
+    pub content: Duration,
+    /// Batches and outcomes.
+    pub history: Duration,
+}

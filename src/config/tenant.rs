@@ -1,0 +1,187 @@
+//! One tenant's file becomes its settings. Who may log in is for `login` to read, and how messages
+//! leave for `sending`.
+
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::file::{File, Section, shown_text};
+use super::keys;
+use super::login::{self, Users};
+use super::problem::Findings;
+use super::sending;
+use super::{Retention, Tenant};
+use crate::batch::read::{Limits, PhoneCheck, Rules};
+use crate::batch::{Phone, TenantName};
+use crate::delivery::{self, UnknownPolicy};
+use crate::report;
+
+const DAY: Duration = Duration::from_hours(24);
+/// How long things may be kept or remembered.
+const KEPT: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(3650 * 24);
+/// How long a message may wait: the contract lets nothing be planned further ahead.
+const VALIDITY: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(35 * 24);
+const TIB: u64 = 1 << 40;
+/// A row is held in memory as a whole, and so is its nesting.
+const ROW_BYTES: RangeInclusive<u64> = 1 << 10..=16 << 20;
+const DEPTH: RangeInclusive<u64> = 4..=100;
+const FAULTS: RangeInclusive<u64> = 1..=1_000_000;
+const ROWS: RangeInclusive<u64> = 1..=1_000_000_000;
+/// Bounds of the quotas and waits that change nothing in this version.
+const QUOTA: RangeInclusive<u64> = 1..=1_000_000_000;
+const SETTLE_MS: RangeInclusive<u64> = 0..=3_600_000;
+
+/// Reads a tenant's file; `None` when it could not be taken apart. The settings can be relied on
+/// only if no problem was noted.
+pub(super) fn read(
+    path: &Path,
+    name: TenantName,
+    shared: Retention,
+    users: &mut Users,
+    findings: &Findings,
+) -> Option<Tenant> {
+    let file = File::open(path, &keys::TENANT, findings)?;
+    let (document, is_whole) = file.parse();
+    if !is_whole {
+        return None;
+    }
+    let top = Section::top(&file, &document);
+    let provider = sending::provider(&top.section("provider"));
+    let senders = sending::senders(&top, provider.kind);
+    let policy = top.section("policy");
+    let unknown = policy.word(
+        "unknown",
+        &[
+            ("hold", UnknownPolicy::Hold),
+            ("resend", UnknownPolicy::Resend),
+        ],
+    );
+    read_idle_policy(&policy);
+    Some(Tenant {
+        logins: login::logins(&top, &name, users),
+        rules: rules(
+            &top,
+            senders.iter().map(|sender| sender.number.clone()).collect(),
+        ),
+        templates_dir: templates_dir(&top.section("templates")),
+        duplicate_window: policy.duration("duplicate_window", KEPT).unwrap_or(2 * DAY),
+        policy: delivery::Policy {
+            unknown: unknown.unwrap_or_default(),
+        },
+        results: results(&top.section("results")),
+        retention: retention(&top.section("retention"), shared),
+        name,
+        provider,
+        senders,
+    })
+}
+
+/// How long things are kept; what the section leaves out is as in `shared`.
+pub(super) fn retention(section: &Section<'_>, shared: Retention) -> Retention {
+    let kept = |key, otherwise| section.duration(key, KEPT).unwrap_or(otherwise);
+    Retention {
+        processed: kept("processed", shared.processed),
+        results: kept("results", shared.results),
+        content: kept("content", shared.content),
+        history: kept("history", shared.history),
+    }
+}
+
+fn templates_dir(section: &Section<'_>) -> Option<PathBuf> {
+    if section.flag("sync") == Some(true) {
+        section.note_idle("sync", "templates are read from `dir` only");
+    }
+    let dir = section.path("dir")?;
+    if !dir.is_dir() {
+        let (full, shown) = (section.full("dir"), dir.display());
+        let text = format!("`{full}` names `{shown}`, which is not a folder; make it");
+        section.problem("dir", text);
+    }
+    Some(std::path::absolute(&dir).unwrap_or(dir))
+}
+
+fn rules(top: &Section<'_>, senders: Vec<Phone>) -> Rules {
+    let policy = top.section("policy");
+    let phone_check = policy.word(
+        "phone_check",
+        &[
+            ("format", PhoneCheck::Format),
+            ("possible", PhoneCheck::Possible),
+            ("valid", PhoneCheck::Valid),
+        ],
+    );
+    let takes = "a share from 0 to 1, such as `0.25` for a quarter of the rows";
+    let invalid_max = policy.number("invalid_max", takes, |share| (0.0..=1.0).contains(&share));
+    let validity = |key| policy.duration(key, VALIDITY);
+    Rules {
+        senders,
+        phone_check: phone_check.unwrap_or_default(),
+        phone_lenient: policy.flag("phone_lenient").unwrap_or_default(),
+        strict: policy.flag("strict").unwrap_or_default(),
+        invalid_max: invalid_max.unwrap_or(1.0),
+        default_validity: validity("default_validity").unwrap_or(2 * DAY),
+        default_validity_authentication: validity("default_validity_authentication")
+            .unwrap_or(Duration::from_mins(10)),
+        limits: limits(&top.section("limits")),
+    }
+}
+
+fn limits(section: &Section<'_>) -> Limits {
+    let otherwise = Limits::default();
+    for quota in [
+        "files_max",
+        "sessions_max",
+        "open_batches_max",
+        "rows_per_day_max",
+    ] {
+        section.count(quota, QUOTA);
+    }
+    let bytes = |key| section.bytes(key, 1..=TIB);
+    let size = |number: Option<u64>| number.and_then(|number| usize::try_from(number).ok());
+    Limits {
+        bytes_max: bytes("bytes_max").unwrap_or(otherwise.bytes_max),
+        expanded_bytes_max: bytes("expanded_bytes_max").unwrap_or(otherwise.expanded_bytes_max),
+        rows_max: section
+            .count("rows_max", ROWS)
+            .unwrap_or(otherwise.rows_max),
+        row_bytes_max: size(section.bytes("row_bytes_max", ROW_BYTES))
+            .unwrap_or(otherwise.row_bytes_max),
+        depth_max: size(section.count("depth_max", DEPTH)).unwrap_or(otherwise.depth_max),
+        faults_max: size(section.count("faults_max", FAULTS)).unwrap_or(otherwise.faults_max),
+    }
+}
+
+/// What changes nothing in this version is held to its form all the same, so that a file that is
+/// good today is good when it does.
+fn read_idle_policy(policy: &Section<'_>) {
+    for key in ["session_window", "unknown_hold", "delivery_window"] {
+        policy.duration(key, KEPT);
+    }
+    policy.count("settle_ms", SETTLE_MS);
+    policy.word("trigger", &[("close", ()), ("done-file", ())]);
+}
+
+fn results(section: &Section<'_>) -> report::Settings {
+    const TAKES: &str = "`jsonl` and `csv`";
+    let formats = section.texts("formats");
+    for (at, format) in &formats {
+        if !["jsonl", "csv"].contains(format) {
+            let (full, format) = (section.full("formats"), shown_text(format));
+            let text = format!("`{full}` holds {format}; it takes {TAKES}");
+            section.file().problem(*at, text);
+        }
+    }
+    let names = |name: &str| formats.iter().any(|(_, format)| *format == name);
+    if names("csv") && !names("jsonl") {
+        let full = section.full("formats");
+        let text = format!(
+            "`{full}` leaves out `jsonl`, which is always written; write \
+             `formats = [\"jsonl\", \"csv\"]`"
+        );
+        section.problem("formats", text);
+    }
+    report::Settings {
+        csv: names("csv"),
+        gzip: section.flag("gzip").unwrap_or_default(),
+    }
+}
