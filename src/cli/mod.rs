@@ -1,0 +1,178 @@
+//! The command line: what can be asked for, and what the exit code says. Each command has a file of
+//! its own.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+mod config;
+mod demo;
+mod hash_password;
+mod sandbox;
+mod serve;
+
+use demo::Afterwards;
+
+/// Done.
+pub const EXIT_DONE: u8 = 0;
+/// The answer is no.
+pub const EXIT_NO: u8 = 1;
+/// Wrong usage: the command line itself is wrong.
+pub const EXIT_USAGE: u8 = 2;
+/// The settings are wrong. The unit file does not restart after this one.
+pub const EXIT_CONFIG: u8 = 78;
+
+const CONFIG_PATH: &str = "/etc/dropcast/dropcast.toml";
+const CONFIG_VARIABLE: &str = "DROPCAST_CONFIG";
+
+/// Takes batch files in over SFTP, checks every row, keeps every message, sends it through the
+/// tenant's provider and answers in files.
+#[derive(Debug, Parser)]
+#[command(
+    name = "dropcast",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the daemon.
+    Serve {
+        /// The settings file.
+        #[arg(long, value_name = "PATH", env = CONFIG_VARIABLE, default_value = CONFIG_PATH)]
+        config: PathBuf,
+    },
+    /// Shows everything at work in a temporary folder, against the built-in sandbox.
+    Demo {
+        /// Leaves it running, and says how to reach it with `sftp`.
+        #[arg(long)]
+        keep: bool,
+    },
+    /// Looks at the settings.
+    #[command(subcommand)]
+    Config(Config),
+    /// Makes the hash of a password for `password_hash`.
+    ///
+    /// The password is asked for on a terminal, and read from the first line of the input anywhere
+    /// else. It is never taken from the command line, where other users could see it.
+    HashPassword,
+    /// Runs the stand-ins of the providers as a server of their own.
+    Sandbox {
+        /// The address and port to listen on; port 0 takes a free one.
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
+        listen: SocketAddr,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Config {
+    /// Does all that a start does, short of opening the door; says everything that is wrong.
+    Check(ConfigPath),
+    /// Shows the settings that hold, defaults included and secrets hidden.
+    Show {
+        #[command(flatten)]
+        path: ConfigPath,
+        /// Writes JSON instead of TOML.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+struct ConfigPath {
+    /// The settings file.
+    #[arg(env = CONFIG_VARIABLE, default_value = CONFIG_PATH)]
+    path: PathBuf,
+}
+
+/// Runs the command that the program was called with.
+pub fn run() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let is_wrong = error.use_stderr();
+            // Help that nobody reads to its end is no failure.
+            let _ = error.print();
+            return ExitCode::from(if is_wrong { EXIT_USAGE } else { EXIT_DONE });
+        }
+    };
+    let done = match arguments.command {
+        Command::Serve { config } => return serve::run(&config),
+        Command::Demo { keep } => {
+            return demo::run(if keep {
+                Afterwards::Keep
+            } else {
+                Afterwards::Stop
+            });
+        }
+        Command::Config(Config::Check(ConfigPath { path })) => config::check(&path),
+        Command::Config(Config::Show { path, json }) => {
+            let form = if json {
+                config::Form::Json
+            } else {
+                config::Form::Toml
+            };
+            config::show(&path.path, form)
+        }
+        Command::HashPassword => hash_password::run(),
+        Command::Sandbox { listen } => return sandbox::run(listen),
+    };
+    match done {
+        Ok(code) => ExitCode::from(code),
+        // The reader has seen enough, as `head` does.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::from(EXIT_DONE),
+        Err(error) => {
+            complain(&error);
+            ExitCode::from(EXIT_NO)
+        }
+    }
+}
+
+/// Writes a line for the one who asked.
+fn say(line: &dyn std::fmt::Display) -> io::Result<()> {
+    writeln!(io::stdout(), "{line}")
+}
+
+/// Writes a line about what went wrong. Where that cannot be written either, the exit code says it.
+fn complain(line: &dyn std::fmt::Display) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// A slip in the definition would only be seen by the one who uses that argument.
+    #[test]
+    fn the_command_line_is_well_defined() {
+        Arguments::command().debug_assert();
+    }
+
+    /// Unit files and runbooks hold these words.
+    #[test]
+    fn the_commands_are_called_as_the_manual_says() {
+        for line in [
+            "dropcast serve --config /a.toml",
+            "dropcast demo --keep",
+            "dropcast config check /a.toml",
+            "dropcast config show --json /a.toml",
+            "dropcast hash-password",
+            "dropcast sandbox --listen 127.0.0.1:0",
+        ] {
+            let parsed = Arguments::try_parse_from(line.split(' '));
+            assert!(parsed.is_ok(), "{line}");
+        }
+        // A password on the command line is shown to every user by `ps`.
+        assert!(Arguments::try_parse_from(["dropcast", "hash-password", "x"]).is_err());
+    }
+}

@@ -1,0 +1,446 @@
+//! inbox → batch → store: the loop that takes files in.
+//!
+//! An arrival gets its row, then its file is checked on a thread of its own and kept piece by
+//! piece, and only when it was read to its end is the batch admitted. Until then a crash begins
+//! anew.
+
+use std::collections::{BTreeMap, HashSet};
+use std::io::{self, BufRead, Read};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::checking::{self, Checked};
+use super::templates::Shelf;
+use super::{Alarm, journal, lock};
+use crate::admin::Figures;
+use crate::batch::name::{DropFolder, NameKind};
+use crate::batch::read::{Checker, Rules};
+use crate::batch::{Arrival, BatchId, Code, Fault, TenantName};
+use crate::clock;
+use crate::delivery::standing::BatchState;
+use crate::inbox::{self, Inbox, unpack};
+use crate::store::{self, Admission, Admitted, Refusal, Store};
+
+/// How long the loop sleeps when nothing nudges it.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How often templates are looked at for changes, at most.
+const SHOW_EVERY: Duration = Duration::from_secs(1);
+
+/// Files up to this size are checked in a lane of their own, so that none waits for a big one.
+const SMALL_BYTES_MAX: u64 = 1 << 20;
+
+/// Checks at once, in the lane of small files and in that of big ones.
+const SMALL_CHECKS: usize = 2;
+const BIG_CHECKS: usize = 1;
+
+/// A file whose reading has stopped this often, together with the daemon and at the same row, is
+/// taken to be the cause and not read once more.
+const DEATHS_MAX: u32 = 2;
+
+/// A file whose reading was interrupted is read again only in a daemon that has lived this long, so
+/// that a daemon that is killed again and again for other reasons does not blame the file.
+const CALM: Duration = Duration::from_secs(2);
+
+/// How long checks under way may take to give up when the daemon stops.
+const STOP_MAX: Duration = Duration::from_secs(3);
+
+/// What checking needs to know of one tenant.
+#[derive(Debug)]
+pub(super) struct Desk {
+    pub(super) rules: Rules,
+    pub(super) duplicate_window: Duration,
+    pub(super) shelf: Shelf,
+}
+
+/// The loop that takes files in, and what it needs.
+#[derive(Debug)]
+pub(super) struct Intake {
+    pub(super) store: Store,
+    pub(super) inbox: Inbox,
+    pub(super) desks: BTreeMap<TenantName, Arc<Desk>>,
+    pub(super) figures: Arc<Figures>,
+    /// Nudged when the door has put a file into the spool.
+    pub(super) arrived: Arc<Notify>,
+    /// Nudges the sending.
+    pub(super) admitted: Arc<Notify>,
+    /// Nudges the reports.
+    pub(super) changed: Arc<Notify>,
+    pub(super) alarm: Alarm,
+    pub(super) stop: CancellationToken,
+}
+
+/// Why a check did not come to its end.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    #[error(transparent)]
+    Inbox(#[from] inbox::Error),
+    #[error("failed to read the file or the templates")]
+    Read(#[from] io::Error),
+    #[error("the check panicked")]
+    Panic,
+}
+
+impl Intake {
+    /// Shows each tenant its templates as they stand.
+    async fn show_templates(&self, complained: &mut HashSet<TenantName>) {
+        for (tenant, desk) in &self.desks {
+            let showing = {
+                let desk = Arc::clone(desk);
+                tokio::task::spawn_blocking(move || desk.shelf.show(desk.rules.senders.first()))
+            };
+            match showing.await {
+                Ok(Err(error)) if complained.insert(tenant.clone()) => {
+                    journal::templates_not_shown(tenant, &super::chain(&error));
+                }
+                Ok(Ok(())) => drop(complained.remove(tenant)),
+                _ => {}
+            }
+        }
+    }
+
+    /// Gives every arrival in the spool its row.
+    pub(super) async fn receive(&self) -> Result<(), store::Error> {
+        for tenant in self.desks.keys() {
+            let arrivals = match self.inbox.take(tenant) {
+                Ok(arrivals) => arrivals,
+                Err(error) => {
+                    journal::intake_failed(&super::chain(&error));
+                    continue;
+                }
+            };
+            // All at once, so that they are committed together.
+            let rows = arrivals.iter().map(|arrival| {
+                let (store, arrival) = (self.store.clone(), arrival.clone());
+                tokio::spawn(async move { store.receive(arrival).await })
+            });
+            for (row, arrival) in rows.collect::<Vec<_>>().into_iter().zip(&arrivals) {
+                match row.await {
+                    Ok(received) => received?,
+                    Err(_) => return Err(store::Error::Stopped("giving a row panicked".into())),
+                }
+                journal::received(arrival);
+                if let Err(error) = self.inbox.hold(arrival) {
+                    journal::intake_failed(&super::chain(&error));
+                }
+            }
+            if !arrivals.is_empty() {
+                self.changed.notify_one();
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets what a stop left in the spool between the end of a batch and the removal of its
+    /// file.
+    pub(super) async fn release_ended(&self) -> Result<(), store::Error> {
+        for tenant in self.desks.keys() {
+            for arrival in self.inbox.held(tenant).unwrap_or_default() {
+                if self.store.has_ended(arrival.batch.clone()).await?
+                    && let Err(error) = self.inbox.release(&arrival)
+                {
+                    journal::intake_failed(&super::chain(&error));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes files in until stopped, then waits for the checks under way.
+    pub(super) async fn run(self) -> Result<(), store::Error> {
+        let this = Arc::new(self);
+        let small = Arc::new(Semaphore::new(SMALL_CHECKS));
+        let big = Arc::new(Semaphore::new(BIG_CHECKS));
+        let checks = TaskTracker::new();
+        let active: Arc<Mutex<HashSet<BatchId>>> = Arc::default();
+        let began = clock::steady();
+        let (mut shown_at, mut complained) = (None, HashSet::new());
+        let tenants: Vec<TenantName> = this.desks.keys().cloned().collect();
+        while !this.stop.is_cancelled() {
+            this.receive().await?;
+            if shown_at.is_none_or(|at| clock::steady().duration_since(at) >= SHOW_EVERY) {
+                this.show_templates(&mut complained).await;
+                shown_at = Some(clock::steady());
+            }
+            for (arrival, state) in this.store.unchecked(tenants.clone()).await? {
+                let interrupted = state == BatchState::Checking;
+                if interrupted && clock::steady().duration_since(began) < CALM {
+                    continue;
+                }
+                let Some(desk) = this.desks.get(&arrival.tenant) else {
+                    continue;
+                };
+                let lane = if arrival.size_bytes <= SMALL_BYTES_MAX {
+                    &small
+                } else {
+                    &big
+                };
+                if !lock(&active).insert(arrival.batch.clone()) {
+                    continue;
+                }
+                let (this, desk, lane) = (Arc::clone(&this), Arc::clone(desk), Arc::clone(lane));
+                let active = Arc::clone(&active);
+                checks.spawn(async move {
+                    let _alarm = this.alarm.clone();
+                    let checked = match lane.acquire().await {
+                        Ok(_permit) if !this.stop.is_cancelled() => {
+                            this.check(&arrival, desk).await
+                        }
+                        _ => Ok(()),
+                    };
+                    if let Err(error) = checked {
+                        journal::check_failed(&arrival.batch, &super::chain(&error));
+                        // Looked at again with the next beat, not at once.
+                        tokio::time::sleep(LOOK_EVERY).await;
+                    }
+                    lock(&active).remove(&arrival.batch);
+                });
+            }
+            tokio::select! {
+                () = this.stop.cancelled() => {}
+                () = this.arrived.notified() => {}
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+        }
+        checks.close();
+        // A check that is cut off begins anew at the next start.
+        let _ = tokio::time::timeout(STOP_MAX, checks.wait()).await;
+        Ok(())
+    }
+
+    async fn check(&self, arrival: &Arrival, desk: Arc<Desk>) -> Result<(), Error> {
+        let batch = &arrival.batch;
+        let deaths = self.store.begin_check(batch.clone()).await?;
+        if deaths >= DEATHS_MAX {
+            let found = format!("{deaths} readings that stopped the service at the same row");
+            let fault = Fault::whole(
+                Code::FileQuarantined,
+                "a file that can be read to its end",
+                found,
+            )
+            .hint("tell the operator; the file is kept in errors");
+            return self
+                .refuse(
+                    arrival,
+                    BatchState::Rejected,
+                    fault,
+                    None,
+                    &Checked::nothing(),
+                )
+                .await;
+        }
+        let checked = {
+            let (store, inbox) = (self.store.clone(), self.inbox.clone());
+            let (arrival, stop) = (arrival.clone(), self.stop.clone());
+            let desk = Arc::clone(&desk);
+            let check = move || check_and_keep(&store, &inbox, &arrival, &desk, &stop);
+            tokio::task::spawn_blocking(check)
+                .await
+                .map_err(|_| Error::Panic)?
+        };
+        let checked = match checked {
+            Ok(checked) => checked,
+            Err(error) => {
+                // What is wrong with the disk or the templates is not the file's fault.
+                self.store.put_back(batch.clone()).await?;
+                return if self.stop.is_cancelled() {
+                    Ok(())
+                } else {
+                    Err(error)
+                };
+            }
+        };
+        if let Some(reason) = &checked.refusal {
+            let faults = (!checked.faults.is_empty()).then(|| checked.faults.clone());
+            let reason = reason.clone();
+            return self
+                .refuse(arrival, BatchState::Rejected, reason, faults, &checked)
+                .await;
+        }
+        self.admit(arrival, &desk, checked).await
+    }
+
+    async fn admit(&self, arrival: &Arrival, desk: &Desk, checked: Checked) -> Result<(), Error> {
+        let head = checked
+            .outline
+            .as_ref()
+            .map(|outline| outline.head.clone())
+            .unwrap_or_default();
+        let now = clock::now();
+        let window_ms = i64::try_from(desk.duplicate_window.as_millis()).unwrap_or(i64::MAX);
+        let by_key = !head.batch_key.is_empty();
+        let admission = Admission {
+            sha256: checked.sha256.clone(),
+            batch_key: head.batch_key,
+            allow_duplicate: head.allow_duplicate,
+            seen_since: now.plus_ms(-window_ms),
+            dialect: "native".into(),
+            campaign_name: head.campaign_name,
+            warnings: checked.warnings.clone(),
+            fault_count: checked.fault_count,
+            dry_run: head.dry_run || arrival.folder == DropFolder::DryRun,
+            now,
+        };
+        match self.store.admit(arrival.batch.clone(), admission).await? {
+            Admitted::Whole => {
+                journal::admitted(
+                    &arrival.batch,
+                    &arrival.tenant,
+                    checked.total,
+                    checked.invalid,
+                );
+                self.figures.verdict(&arrival.tenant, "admitted");
+                self.admitted.notify_one();
+                self.changed.notify_one();
+                Ok(())
+            }
+            Admitted::SentBefore(earlier) => {
+                let fault = duplicate(by_key, &earlier);
+                let faults = Some(vec![fault.clone()]);
+                self.refuse(arrival, BatchState::Duplicate, fault, faults, &checked)
+                    .await
+            }
+        }
+    }
+
+    /// Refuses a file for `reason`; `faults` stand in for those kept while reading, if given.
+    async fn refuse(
+        &self,
+        arrival: &Arrival,
+        state: BatchState,
+        reason: Fault,
+        faults: Option<Vec<Fault>>,
+        checked: &Checked,
+    ) -> Result<(), Error> {
+        journal::refused(&arrival.batch, &arrival.tenant, &reason);
+        self.figures.verdict(&arrival.tenant, state.as_str());
+        let fault_count = match &faults {
+            Some(faults) => faults.len() as u64,
+            None => checked.fault_count.max(1),
+        };
+        let faults = if checked.fault_count == 0 {
+            Some(vec![reason.clone()])
+        } else {
+            faults
+        };
+        let sha256 = checked.sha256.clone();
+        let refusal = Refusal {
+            state,
+            reason,
+            faults,
+            fault_count,
+            sha256,
+            now: clock::now(),
+        };
+        self.store.refuse(arrival.batch.clone(), refusal).await?;
+        self.changed.notify_one();
+        Ok(())
+    }
+}
+
+/// What is said of a file whose content or key was sent before.
+fn duplicate(by_key: bool, earlier: &BatchId) -> Fault {
+    if by_key {
+        let found = format!("the key of batch {earlier}");
+        Fault::whole(
+            Code::FileDuplicate,
+            "a `batchKey` that was not sent before",
+            found,
+        )
+        .hint("give each batch a key of its own; to send this one again, change its key")
+    } else {
+        let found = format!("the content of batch {earlier}");
+        Fault::whole(
+            Code::FileDuplicate,
+            "content that was not sent before",
+            found,
+        )
+        .hint("to send it again on purpose, put `\"allowDuplicate\": true` into the file")
+    }
+}
+
+fn check_and_keep(
+    store: &Store,
+    inbox: &Inbox,
+    arrival: &Arrival,
+    desk: &Desk,
+    stop: &CancellationToken,
+) -> Result<Checked, Error> {
+    let templates = desk.shelf.templates()?;
+    let checker = Checker {
+        rules: &desk.rules,
+        templates: &templates,
+        received_at: arrival.received_at,
+    };
+    let NameKind::Batch { container, .. } = NameKind::of(&arrival.name) else {
+        let fault = Fault::whole(Code::FileContainer, "a name that counts", "another name");
+        return Ok(Checked {
+            refusal: Some(fault),
+            ..Checked::nothing()
+        });
+    };
+    // Opened anew each time: two readers of one open file would share its place.
+    let open = || {
+        let file = inbox.file(arrival).map_err(io::Error::other)?;
+        let opened = unpack::open(file, &arrival.name)?;
+        let stop = stop.clone();
+        Ok(opened.map(|(content, form)| {
+            let content: Box<dyn BufRead> = Box::new(Stoppable { content, stop });
+            (content, form)
+        }))
+    };
+    let runtime = Handle::current();
+    let mut keep = |piece| {
+        runtime
+            .block_on(store.keep(arrival.batch.clone(), piece))
+            .map_err(io::Error::other)
+    };
+    Ok(checking::check(
+        &open,
+        arrival.size_bytes,
+        container,
+        checker,
+        &mut keep,
+    )?)
+}
+
+/// The content of a file until the daemon stops, when reading it fails.
+struct Stoppable {
+    content: Box<dyn BufRead>,
+    stop: CancellationToken,
+}
+
+impl Stoppable {
+    fn go_on(&self) -> io::Result<()> {
+        if self.stop.is_cancelled() {
+            // A number of the system's, so that nobody takes it for damage to the file.
+            return Err(rustix::io::Errno::CANCELED.into());
+        }
+        Ok(())
+    }
+}
+
+impl Read for Stoppable {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.go_on()?;
+        self.content.read(into)
+    }
+}
+
+impl BufRead for Stoppable {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.go_on()?;
+        self.content.fill_buf()
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.content.consume(amount);
+    }
+}

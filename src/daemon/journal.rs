@@ -1,0 +1,148 @@
+//! Every line an operator searches for, one function each. Ids, and names of files where one must
+//! be found: never a number, a text, a secret, or a request or its answer.
+
+use std::net::SocketAddr;
+
+use tracing::{debug, error, info, warn};
+
+use crate::batch::{Arrival, BatchId, Fault, TenantName};
+use crate::delivery::Reason;
+use crate::delivery::standing::BatchStanding;
+
+/// The SFTP door is open.
+pub fn listening(sftp: SocketAddr) {
+    info!(%sftp, "sftp door listening on {sftp}");
+}
+
+/// Metrics and health are served.
+pub fn admin_listening(admin: SocketAddr) {
+    info!(%admin, "metrics and health listening on {admin}");
+}
+
+/// The system did not allow more open files.
+pub fn few_open_files(why: &str) {
+    warn!("the number of files that may be open stays as it was: {why}");
+}
+
+/// Something about the settings that the operator should know and that stops nothing.
+pub fn noted(note: &str) {
+    warn!("{note}");
+}
+
+/// A template definition cannot be used.
+pub fn template_unusable(tenant: &TenantName, file: &str, why: &str) {
+    warn!(tenant.name = %tenant, "template definition {file} of tenant {tenant} cannot be used: {why}");
+}
+
+/// A tenant does not see its templates as they are; it is tried again.
+pub fn templates_not_shown(tenant: &TenantName, why: &str) {
+    warn!(tenant.name = %tenant, "tenant {tenant} cannot be shown its templates: {why}");
+}
+
+/// The hang-up signal was received.
+pub fn settings_stay() {
+    warn!("the settings stay as they are: they are read at a start only; restart to change them");
+}
+
+/// Names that a crash had left unfinished were finished.
+pub fn repaired(names: usize) {
+    info!(
+        names,
+        "{names} uploads got the name that a stop had kept from them"
+    );
+}
+
+/// Messages whose answer the last run did not live to see.
+pub fn recovered(messages: u64) {
+    warn!(
+        messages,
+        "{messages} messages were in flight when the last run stopped without their answer"
+    );
+}
+
+/// A file has its row.
+pub fn received(arrival: &Arrival) {
+    let (batch, tenant, bytes) = (&arrival.batch, &arrival.tenant, arrival.size_bytes);
+    info!(batch.id = %batch, tenant.name = %tenant, bytes, "batch {batch} of tenant {tenant} received with {bytes} bytes");
+}
+
+/// A batch will be sent, or was checked as a dry run.
+pub fn admitted(batch: &BatchId, tenant: &TenantName, total: u64, invalid: u64) {
+    info!(batch.id = %batch, tenant.name = %tenant, messages = total, invalid, "batch {batch} admitted with {total} messages, {invalid} of them invalid");
+}
+
+/// A file was refused.
+pub fn refused(batch: &BatchId, tenant: &TenantName, reason: &Fault) {
+    let code = reason.code;
+    info!(batch.id = %batch, tenant.name = %tenant, fault.code = %code, "batch {batch} of tenant {tenant} refused: {code}");
+}
+
+/// A file that was not read to its end is read again at the next look.
+pub fn check_failed(batch: &BatchId, why: &str) {
+    error!(batch.id = %batch, "batch {batch} could not be read: {why}");
+}
+
+/// A batch waits because its tenant is not configured.
+pub fn tenant_missing(tenant: &TenantName) {
+    warn!(tenant.name = %tenant, "tenant {tenant} has open batches and no settings file: they hold until it is back");
+}
+
+/// Messages wait because their sender is not configured.
+pub fn sender_missing(batch: &BatchId) {
+    warn!(batch.id = %batch, "batch {batch} holds: its sender is no longer among the tenant's senders");
+}
+
+/// A batch cannot be read from the store; it is tried again.
+pub fn batch_stuck(batch: &BatchId, why: &str) {
+    error!(batch.id = %batch, "batch {batch} cannot be carried on and will be tried again: {why}");
+}
+
+/// A tenant's messages wait because the provider asked for it or cannot be used.
+pub fn held(tenant: &TenantName, scope: &str, reason: &Reason, seconds: u64) {
+    let code = &reason.code;
+    warn!(tenant.name = %tenant, scope, reason = %code, seconds, "tenant {tenant}: {scope} holds for {seconds} s: {}", reason.title);
+}
+
+/// One attempt has its outcome.
+pub fn attempted(attempt: &crate::delivery::AttemptId, outcome: &str) {
+    debug!(attempt.id = %attempt, outcome, "attempt {attempt}: {outcome}");
+}
+
+/// Nothing of a batch is left to send.
+pub fn finished(batch: &BatchId) {
+    info!(batch.id = %batch, "batch {batch} finished: nothing is left to send");
+}
+
+/// All reports of a batch are in place.
+pub fn ended(standing: &BatchStanding) {
+    let (batch, counts) = (&standing.arrival.batch, standing.counts);
+    info!(
+        batch.id = %batch,
+        accepted = counts.accepted,
+        failed = counts.failed,
+        unknown = counts.unknown,
+        invalid = counts.invalid,
+        expired = counts.expired,
+        "batch {batch} ended {}: its reports are in place", standing.state.as_str()
+    );
+}
+
+/// A report could not be written; it is tried again.
+pub fn report_failed(batch: &BatchId, why: &str) {
+    error!(batch.id = %batch, "reports of batch {batch} could not be written and will be tried again: {why}");
+}
+
+/// The spool could not be looked at; it is tried again.
+pub fn intake_failed(why: &str) {
+    error!("the spool could not be read and will be tried again: {why}");
+}
+
+/// Stopping has begun.
+pub fn stopping() {
+    info!("stopping: no more files are taken and no more messages are begun");
+}
+
+/// Stopping is done.
+pub fn stopped(in_flight: usize) {
+    info!(in_flight, "stopped with {in_flight} messages in flight");
+}

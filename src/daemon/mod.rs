@@ -1,0 +1,480 @@
+//! The loops that carry data between rooms: start in order, drain in order.
+//!
+//! In: a [`Config`]. Out: a running service. A start takes the lock on the data folder, brings the
+//! store up to date, settles what the last run left open, and finishes names and rows before it
+//! opens the door. A stop closes the door first and the reports last.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::{Admin, Figures, Readiness};
+use crate::batch::TenantName;
+use crate::clock;
+use crate::config::{Config, Tenant};
+use crate::inbox::{self, Inbox};
+use crate::provider::http::Client;
+use crate::provider::sandbox::{Behaviour, Sandbox};
+use crate::provider::{self, Adapter, Kind};
+use crate::sftp::{self, Door};
+use crate::store::{self, Store};
+use crate::{admin, disk, report};
+
+pub mod checking;
+mod dispatch;
+mod intake;
+pub mod journal;
+mod outlet;
+mod publishing;
+mod reporting;
+mod templates;
+
+use dispatch::Dispatch;
+use intake::{Desk, Intake};
+use outlet::Outlet;
+use publishing::{Office, Publisher};
+use reporting::Reporting;
+use templates::Shelf;
+
+/// The service cannot start, or cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The data folder is not what it must be.
+    #[error("failed to {verb} `{}`: `data_dir` must be a folder that this user can write to", path.display())]
+    Folder {
+        /// What was tried.
+        verb: &'static str,
+        /// On which folder or file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another process works on the same data folder.
+    #[error("the data folder `{}` is held by another process; stop that one or set another `data_dir`", path.display())]
+    Held {
+        /// The data folder.
+        path: PathBuf,
+    },
+    /// The spool and the tenants' folders must be able to share files by link.
+    #[error(
+        "`{}` and `{}` must lie on one file system; set `data_dir` to a folder that is not split by a mount",
+        one.display(),
+        other.display()
+    )]
+    TwoFileSystems {
+        /// One of the folders.
+        one: PathBuf,
+        /// The other.
+        other: PathBuf,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The spool failed.
+    #[error(transparent)]
+    Inbox(#[from] inbox::Error),
+    /// The door failed.
+    #[error(transparent)]
+    Door(#[from] sftp::Error),
+    /// A provider's settings cannot be used, or the sandbox cannot be opened.
+    #[error("failed to set up the provider of tenant `{tenant}`")]
+    Provider {
+        /// Whose provider.
+        tenant: TenantName,
+        /// What is wrong.
+        source: provider::Error,
+    },
+    /// The sandbox cannot be opened.
+    #[error("failed to open the sandbox")]
+    Sandbox(#[source] provider::Error),
+    /// Metrics and health cannot be served.
+    #[error(transparent)]
+    Admin(#[from] admin::Error),
+    /// A loop ended in a panic; its words are on standard error.
+    #[error("{0} ended in a panic; the service stops rather than go on without it")]
+    Panic(&'static str),
+}
+
+/// An error and everything below it, in one sentence.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut below = error.source();
+    while let Some(cause) = below {
+        words = format!("{words}: {cause}");
+        below = cause.source();
+    }
+    words
+}
+
+/// Held by the tasks of the loops. A panic in one of them would leave a batch or a message behind
+/// that nobody carries on, so it ends the service; the next start carries on from what is on disk.
+#[derive(Clone, Debug, Default)]
+struct Alarm(CancellationToken);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.cancel();
+        }
+    }
+}
+
+/// What a lock holds stays good also if somebody panicked with it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Error {
+    /// The error and its causes, in one sentence.
+    pub fn sentence(&self) -> String {
+        chain(self)
+    }
+}
+
+/// A service that is set up and not yet running.
+#[derive(Debug)]
+pub struct Daemon {
+    config: Config,
+    store: Store,
+    inbox: Inbox,
+    door: Door,
+    admin: Option<Admin>,
+    sandbox: Option<Sandbox>,
+    outlets: BTreeMap<TenantName, Arc<Outlet>>,
+    figures: Arc<Figures>,
+    /// Held for as long as the service lives.
+    lock: File,
+}
+
+/// What a running service has done so far.
+#[derive(Clone, Debug)]
+pub struct Tally(Arc<Figures>);
+
+impl Tally {
+    /// How many messages of `tenant` the provider has taken or refused for good.
+    pub fn handed_over(&self, tenant: &TenantName) -> u64 {
+        ["accepted", "refused"]
+            .map(|word| self.0.outcomes(tenant, word))
+            .iter()
+            .sum()
+    }
+}
+
+/// Sets the service up: everything that can be wrong is found here, and nothing is sent yet.
+pub async fn start(config: Config) -> Result<Daemon, Error> {
+    disk::keep_from_others();
+    let lock = take_lock(&config.data_dir)?;
+    if let Err(error) = disk::allow_many_open_files() {
+        journal::few_open_files(&chain(&error));
+    }
+    let tenants_dir = config.data_dir.join("tenants");
+    let spool_dir = config.data_dir.join("spool");
+    lay_out(&config, &tenants_dir, &spool_dir)?;
+    let store = Store::open(&config.data_dir.join("dropcast.db"))?;
+    let policies = config
+        .tenants
+        .iter()
+        .map(|t| (t.name.clone(), t.policy.unknown))
+        .collect();
+    let recovered = store.recover(policies, clock::now()).await?;
+    if recovered > 0 {
+        journal::recovered(recovered);
+    }
+    let names: Vec<TenantName> = config.tenants.iter().map(|t| t.name.clone()).collect();
+    let inbox = Inbox::open(&spool_dir, &names)?;
+    let spools = [inbox.new_folder(), inbox.held_folder()];
+    let repaired = sftp::repair(&tenants_dir, &spools).map_err(folder("repair", &tenants_dir))?;
+    if repaired > 0 {
+        journal::repaired(repaired);
+    }
+    let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+    let sandbox = if config
+        .tenants
+        .iter()
+        .any(|t| t.provider.kind == Kind::Sandbox)
+    {
+        let opened = Sandbox::open(loopback, Behaviour::default()).await;
+        Some(opened.map_err(Error::Sandbox)?)
+    } else {
+        None
+    };
+    let address = sandbox.as_ref().map(Sandbox::address);
+    let outlets = config.tenants.iter().map(|tenant| outlet(tenant, address));
+    let outlets = outlets.collect::<Result<_, Error>>()?;
+    let admin = match config.admin_listen {
+        Some(listen) => Some(Admin::open(&admin::Settings { listen }).await?),
+        None => None,
+    };
+    let door = sftp::open(sftp::Settings {
+        listen: config.sftp_listen,
+        host_keys_dir: config.data_dir.join("host-keys"),
+        tenants_dir,
+        spool_new_dir: inbox.new_folder().into(),
+        upload_bytes_max: config
+            .tenants
+            .iter()
+            .map(|tenant| (tenant.name.clone(), tenant.rules.limits.bytes_max))
+            .collect(),
+    })
+    .await?;
+    let figures = Arc::new(Figures::new());
+    Ok(Daemon {
+        config,
+        store,
+        inbox,
+        door,
+        admin,
+        sandbox,
+        outlets,
+        figures,
+        lock,
+    })
+}
+
+impl Daemon {
+    /// Where the SFTP door listens.
+    pub fn sftp_address(&self) -> SocketAddr {
+        self.door.address()
+    }
+
+    /// The door's public host keys, as lines for a `known_hosts` file without the host's name.
+    pub fn host_keys(&self) -> Vec<String> {
+        self.door.host_keys()
+    }
+
+    /// Counts along while this service runs.
+    pub fn tally(&self) -> Tally {
+        Tally(Arc::clone(&self.figures))
+    }
+
+    /// Runs until `stop` is cancelled or something fails that must not be run without, then drains.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), Error> {
+        let arrived = Arc::new(Notify::new());
+        let admitted = Arc::new(Notify::new());
+        let changed = Arc::new(Notify::new());
+        let alarm = Alarm::default();
+        let tenants_dir = self.config.data_dir.join("tenants");
+        for note in &self.config.notes {
+            journal::noted(note);
+        }
+        let intake = Intake {
+            store: self.store.clone(),
+            inbox: self.inbox.clone(),
+            desks: desks(&self.config.tenants, &tenants_dir),
+            figures: Arc::clone(&self.figures),
+            arrived: Arc::clone(&arrived),
+            admitted: Arc::clone(&admitted),
+            changed: Arc::clone(&changed),
+            alarm: alarm.clone(),
+            stop: stop.clone(),
+        };
+        // What a crash left in the spool has its row before anybody can add to it.
+        intake.receive().await?;
+        intake.release_ended().await?;
+        let offices = offices(
+            &self.config.tenants,
+            &tenants_dir,
+            &intake.desks,
+            &self.outlets,
+        );
+        let dispatch = Dispatch {
+            store: self.store.clone(),
+            outlets: self.outlets,
+            figures: Arc::clone(&self.figures),
+            admitted,
+            changed: Arc::clone(&changed),
+            alarm: alarm.clone(),
+            stop: stop.clone(),
+        };
+        // The reports and the providers' stand-in outlive the sending, whose ends they are.
+        let last = CancellationToken::new();
+        let reporting = Reporting {
+            store: self.store.clone(),
+            inbox: self.inbox.clone(),
+            offices,
+            publisher: Publisher::new(self.store.clone(), self.inbox.clone()),
+            changed,
+            alarm: alarm.clone(),
+            stop: last.clone(),
+        };
+        let sandbox = self
+            .sandbox
+            .map(|sandbox| tokio::spawn(sandbox.serve(last.clone())));
+        let admin = self.admin.map(|admin| {
+            journal::admin_listening(admin.address());
+            tokio::spawn(admin.serve(Arc::clone(&self.figures), last.clone()))
+        });
+        let logins = self
+            .config
+            .tenants
+            .iter()
+            .flat_map(|t| t.logins.clone())
+            .collect();
+        let (_keep, logins) = watch::channel(Arc::new(logins));
+        journal::listening(self.door.address());
+        let mut door = tokio::spawn(self.door.serve(logins, arrived, stop.clone()));
+        let mut intake = tokio::spawn(intake.run());
+        let mut dispatch = tokio::spawn(dispatch.run());
+        let mut reporting = tokio::spawn(reporting.run());
+        self.figures.ready(Readiness::Ready);
+        // Whatever ends before it was told to has failed.
+        let early = tokio::select! {
+            // A loop that ends because it was told to has not failed.
+            biased;
+            () = stop.cancelled() => Ok(()),
+            () = alarm.0.cancelled() => Err(Error::Panic("a task")),
+            words = self.store.failed() => Err(store::Error::Stopped(words).into()),
+            end = &mut door => end.map_err(|_| Error::Panic("the door")),
+            end = &mut intake => ended(end, "the intake").map(drop),
+            end = &mut dispatch => ended(end, "the sending").map(drop),
+            end = &mut reporting => ended(end, "the reporting").map(drop),
+        };
+        self.figures.ready(Readiness::Draining);
+        stop.cancel();
+        early?;
+        journal::stopping();
+        join(door).await;
+        ended(intake.await, "the intake")?;
+        let in_flight = ended(dispatch.await, "the sending")?;
+        last.cancel();
+        ended(reporting.await, "the reporting")?;
+        // Both end by themselves; nothing of theirs has to be waited for.
+        drop((sandbox, admin));
+        journal::stopped(in_flight);
+        drop(self.lock);
+        Ok(())
+    }
+}
+
+async fn join<T>(task: JoinHandle<T>) {
+    // A panic in a session was told where it happened and ended that session only.
+    drop(task.await);
+}
+
+fn ended<T>(
+    end: Result<Result<T, store::Error>, tokio::task::JoinError>,
+    what: &'static str,
+) -> Result<T, Error> {
+    end.map_err(|_| Error::Panic(what))?.map_err(Error::from)
+}
+
+fn desks(tenants: &[Tenant], tenants_dir: &Path) -> BTreeMap<TenantName, Arc<Desk>> {
+    let desk = |tenant: &Tenant| {
+        let desk = Desk {
+            rules: tenant.rules.clone(),
+            duplicate_window: tenant.duplicate_window,
+            shelf: Shelf::new(
+                tenant.name.clone(),
+                tenant.templates_dir.clone(),
+                tenants_dir
+                    .join(tenant.name.as_str())
+                    .join("whatsapp/templates"),
+            ),
+        };
+        (tenant.name.clone(), Arc::new(desk))
+    };
+    tenants.iter().map(desk).collect()
+}
+
+fn offices(
+    tenants: &[Tenant],
+    tenants_dir: &Path,
+    desks: &BTreeMap<TenantName, Arc<Desk>>,
+    outlets: &BTreeMap<TenantName, Arc<Outlet>>,
+) -> BTreeMap<TenantName, Arc<Office>> {
+    let office = |tenant: &Tenant| {
+        let office = Office {
+            folder: tenants_dir.join(tenant.name.as_str()).join("whatsapp"),
+            results: tenant.results,
+            desk: Arc::clone(&desks[&tenant.name]),
+            outlet: outlets.get(&tenant.name).cloned(),
+        };
+        (tenant.name.clone(), Arc::new(office))
+    };
+    tenants.iter().map(office).collect()
+}
+
+fn outlet(
+    tenant: &Tenant,
+    sandbox: Option<SocketAddr>,
+) -> Result<(TenantName, Arc<Outlet>), Error> {
+    let failed = |source| Error::Provider {
+        tenant: tenant.name.clone(),
+        source,
+    };
+    let client = Client::new(tenant.provider.ca_file.as_deref()).map_err(failed)?;
+    let adapter = Adapter::new(&tenant.provider, sandbox);
+    let name = tenant.name.clone();
+    let outlet = Outlet::new(
+        name.clone(),
+        adapter,
+        client,
+        tenant.policy,
+        &tenant.senders,
+    );
+    Ok((name, Arc::new(outlet)))
+}
+
+fn folder(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| Error::Folder { verb, path, source }
+}
+
+/// Takes the data folder for this process alone.
+fn take_lock(data_dir: &Path) -> Result<File, Error> {
+    disk::make_folder(data_dir).map_err(folder("make", data_dir))?;
+    let path = data_dir.join("lock");
+    let lock = File::create(&path).map_err(folder("write", &path))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(fs::TryLockError::WouldBlock) => Err(Error::Held {
+            path: data_dir.into(),
+        }),
+        Err(fs::TryLockError::Error(source)) => Err(folder("lock", &path)(source)),
+    }
+}
+
+/// Makes the folders of the data folder and of each tenant.
+fn lay_out(config: &Config, tenants_dir: &Path, spool_dir: &Path) -> Result<(), Error> {
+    for path in [tenants_dir, spool_dir] {
+        disk::make_folder(path).map_err(folder("make", path))?;
+    }
+    let device = |path: &Path| {
+        fs::metadata(path)
+            .map(|m| m.dev())
+            .map_err(folder("look at", path))
+    };
+    if device(tenants_dir)? != device(spool_dir)? {
+        return Err(Error::TwoFileSystems {
+            one: tenants_dir.into(),
+            other: spool_dir.into(),
+        });
+    }
+    for tenant in &config.tenants {
+        let root = tenants_dir.join(tenant.name.as_str());
+        sftp::lay_out(&root).map_err(folder("make", &root))?;
+        for part in [
+            "",
+            "whatsapp/results",
+            "whatsapp/errors",
+            "whatsapp/templates",
+        ] {
+            let path = root.join(part);
+            disk::remove_drafts(&path).map_err(folder("clean", &path))?;
+        }
+        let path = root.join("README.txt");
+        if fs::read(&path).unwrap_or_default() != report::readme().as_bytes() {
+            disk::write_whole(&path, report::readme().as_bytes())
+                .map_err(folder("write", &path))?;
+        }
+    }
+    Ok(())
+}

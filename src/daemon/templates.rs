@@ -1,0 +1,199 @@
+//! Definitions on disk → the templates that rows are checked against, and what the tenant is shown
+//! of them: a JSON Schema and an example file for each that can be used.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
+
+use super::journal;
+use crate::batch::template::{Template, Templates};
+use crate::batch::{Phone, TenantName};
+use crate::disk;
+
+/// No folder of definitions holds more files, and no definition is larger.
+const FILES_MAX: usize = 10_000;
+const BYTES_MAX: u64 = 16 << 20;
+
+/// The longest template name that is shown as a file.
+const SHOWN_NAME_MAX: usize = 200;
+
+/// A tenant's template definitions, read again when their files have changed.
+#[derive(Debug)]
+pub(super) struct Shelf {
+    tenant: TenantName,
+    /// The folder with the definitions; `None` when the tenant uses no templates.
+    definitions: Option<PathBuf>,
+    /// The folder in which the tenant sees them.
+    shown_in: PathBuf,
+    last: Mutex<Last>,
+}
+
+#[derive(Debug, Default)]
+struct Last {
+    stamps: Vec<Stamp>,
+    templates: Templates,
+    shown: bool,
+}
+
+type Stamp = (PathBuf, u64, Option<SystemTime>);
+
+impl Shelf {
+    pub(super) fn new(tenant: TenantName, definitions: Option<PathBuf>, shown_in: PathBuf) -> Self {
+        Self {
+            tenant,
+            definitions,
+            shown_in,
+            last: Mutex::default(),
+        }
+    }
+
+    /// The templates as their files say at this moment.
+    pub(super) fn templates(&self) -> io::Result<Templates> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        self.refresh(&mut last)?;
+        Ok(last.templates.clone())
+    }
+
+    /// Writes what the tenant is shown, if it has changed; examples are sent from `from`.
+    pub(super) fn show(&self, from: Option<&Phone>) -> io::Result<()> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        self.refresh(&mut last)?;
+        if !last.shown {
+            self.write_all(&last.templates, from)?;
+            last.shown = true;
+        }
+        Ok(())
+    }
+
+    fn write_all(&self, templates: &Templates, from: Option<&Phone>) -> io::Result<()> {
+        let mut wanted = BTreeSet::new();
+        for template in templates.usable() {
+            if !is_file_name(template) {
+                continue;
+            }
+            let stem = format!("{}.{}", template.name(), template.language());
+            wanted.insert(self.write(&stem, "schema", &template.schema())?);
+            if let Some(from) = from {
+                wanted.insert(self.write(&stem, "example", &template.example_batch(from))?);
+            }
+        }
+        for entry in fs::read_dir(&self.shown_in)? {
+            let entry = entry?;
+            if entry.file_type()?.is_file() && !wanted.contains(&entry.file_name()) {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, stem: &str, what: &str, value: &serde_json::Value) -> io::Result<OsString> {
+        let name = OsString::from(format!("{stem}.{what}.json"));
+        let path = self.shown_in.join(&name);
+        let text = format!("{value:#}\n");
+        if fs::read(&path).unwrap_or_default() != text.as_bytes() {
+            disk::write_whole(&path, text.as_bytes())?;
+        }
+        Ok(name)
+    }
+
+    fn refresh(&self, last: &mut Last) -> io::Result<()> {
+        let Some(definitions) = &self.definitions else {
+            return Ok(());
+        };
+        let stamps = stamps(definitions)?;
+        if last.stamps == stamps {
+            return Ok(());
+        }
+        let mut files = Vec::new();
+        for (path, length, _) in &stamps {
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            if *length > BYTES_MAX {
+                journal::template_unusable(&self.tenant, &name, "it is larger than 16 MiB");
+                continue;
+            }
+            match fs::read(path) {
+                Ok(bytes) => files.push((name, bytes)),
+                Err(error) => journal::template_unusable(&self.tenant, &name, &error.to_string()),
+            }
+        }
+        let (templates, problems) = Templates::parse(&files);
+        for problem in problems {
+            journal::template_unusable(&self.tenant, &problem.file, &problem.text);
+        }
+        *last = Last {
+            stamps,
+            templates,
+            shown: false,
+        };
+        Ok(())
+    }
+}
+
+/// Whether a template can be shown as a file of its name.
+fn is_file_name(template: &Template) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let (name, language) = (template.name(), template.language());
+    name.len() + language.len() <= SHOWN_NAME_MAX
+        && name.chars().all(plain)
+        && language.chars().all(plain)
+}
+
+fn stamps(folder: &Path) -> io::Result<Vec<Stamp>> {
+    let mut stamps = Vec::new();
+    for entry in fs::read_dir(folder)?.take(FILES_MAX) {
+        let path = entry?.path();
+        if path.extension().is_none_or(|end| end != "json") {
+            continue;
+        }
+        // What an editor or a copy puts there for a moment may be gone again.
+        if let Ok(about) = fs::metadata(&path)
+            && about.is_file()
+        {
+            stamps.push((path, about.len(), about.modified().ok()));
+        }
+    }
+    stamps.sort();
+    Ok(stamps)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEMPLATE: &str = r#"{"name":"parcel","language":"en","status":"STATUS",
+        "category":"UTILITY","components":[{"type":"BODY","text":"Hello {{1}}, it left."}]}"#;
+
+    /// Whoever writes an export learns from these files what can be sent, and what no longer can.
+    #[test]
+    fn a_tenant_sees_the_templates_that_can_be_used() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let [definitions, shown] = ["definitions", "shown"].map(|name| folder.path().join(name));
+        for path in [&definitions, &shown] {
+            fs::create_dir(path).expect("made");
+        }
+        let tenant = TenantName::parse("acme").expect("a name");
+        let shelf = Shelf::new(tenant, Some(definitions.clone()), shown.clone());
+        let from = Phone::from_e164("+15550001111");
+        let list = || {
+            shelf.show(from.as_ref()).expect("shown");
+            let entries = fs::read_dir(&shown).expect("listed");
+            let mut names: Vec<_> = entries.map(|e| e.expect("an entry").file_name()).collect();
+            names.sort();
+            names
+        };
+        assert!(list().is_empty());
+        let path = definitions.join("parcel.json");
+        fs::write(&path, TEMPLATE.replace("STATUS", "APPROVED")).expect("written");
+        assert_eq!(list(), ["parcel.en.example.json", "parcel.en.schema.json"]);
+        fs::write(&path, TEMPLATE.replace("STATUS", "PAUSED")).expect("written");
+        assert!(list().is_empty());
+    }
+}
