@@ -1,1 +1,8 @@
-//! The stories, the golden cases and the walls.
+//! One test binary, its modules in reading order.
+
+mod world;
+
+mod story;
+
+mod shown;
+mod tidy;

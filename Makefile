@@ -1,0 +1,31 @@
+# demo   runs everything in a temporary folder against the built-in provider stand-in
+# test   sets itself up, then runs everything that a change must pass
+# bench  prints figures
+# setup  installs what the tests need, or says exactly what to install
+# fmt    formats the sources
+
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+
+.PHONY: demo test bench setup fmt
+
+demo:
+	cargo run --release --locked -- demo
+
+test: setup
+	cargo fmt --check
+	cargo clippy --all-targets --locked -- -D warnings
+	@if cargo nextest --version >/dev/null 2>&1; then \
+		echo "cargo nextest run --locked"; cargo nextest run --locked; \
+	else \
+		echo "cargo test --locked --lib --bins --tests"; cargo test --locked --lib --bins --tests; \
+	fi
+	cargo test --doc --locked
+
+bench:
+	cargo bench --locked --bench figures
+
+setup:
+	@.ci/setup
+
+fmt:
+	cargo fmt

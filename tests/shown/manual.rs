@@ -1,0 +1,33 @@
+//! The part of the manual about what results say; the part about faults in files is held against
+//! the code where that code is.
+
+use dropcast::provider::cause::Cause;
+
+use super::text;
+
+/// Codes in results that are no answer of a provider.
+const OTHERS: [&str; 2] = ["provider.interrupted", "policy.expired"];
+
+/// A code without cause and cure leaves the sender of a message alone with it.
+#[test]
+fn the_manual_has_every_code_of_results_in_order() {
+    let manual = text("docs/faults.md");
+    let (_, rest) = manual.split_once("\n## Results\n").expect("the heading");
+    let rows: Vec<Vec<&str>> = rest
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        .collect();
+    let codes: Vec<&str> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
+    let mut wanted: Vec<&str> = Cause::ALL.iter().map(|cause| cause.as_str()).collect();
+    wanted.extend(OTHERS);
+    assert_eq!(codes, wanted);
+    for row in rows {
+        let [code, cause, cure] = row.as_slice() else {
+            panic!("code, cause and cure: {row:?}");
+        };
+        for words in [cause, cure] {
+            assert!(words.len() > 10 && words.ends_with('.'), "{code}: {words}");
+        }
+    }
+}

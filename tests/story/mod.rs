@@ -1,0 +1,12 @@
+//! The promises, one file each. Every story drives the built binary: a real SFTP client in, a
+//! scripted provider out, a temporary folder of its own.
+
+mod a_clean_stop_loses_nothing;
+mod a_start_says_what_is_wrong;
+mod every_fault_is_told;
+mod every_message_is_in_the_results_once;
+mod killed_at_any_moment;
+mod only_whole_files_are_sent;
+mod provider_answers_are_told_as_they_are;
+mod tenants_are_apart;
+mod the_same_content_is_refused;

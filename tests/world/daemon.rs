@@ -1,0 +1,138 @@
+//! The built binary as a process: started, watched, asked to end, killed.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::wait_for;
+
+/// How long a start may take, on a machine that is busy with other tests.
+const START: Duration = Duration::from_secs(30);
+
+/// How long a process may take to end before a story gives up on it.
+const END: Duration = Duration::from_secs(30);
+
+/// A daemon that runs; it is killed when let go.
+#[derive(Debug)]
+pub(crate) struct Daemon {
+    child: Child,
+    log: PathBuf,
+    /// Where its door is.
+    pub(crate) sftp_port: u16,
+}
+
+impl Daemon {
+    /// Starts it with these settings and waits until it says where its door is.
+    pub(crate) fn start(config: &Path, log: PathBuf) -> Self {
+        let out = File::create(&log).expect("the daemon's log is made");
+        let err = out.try_clone().expect("one log for both");
+        let child = serve(config)
+            .stdout(out)
+            .stderr(err)
+            .spawn()
+            .expect("the binary starts");
+        let mut daemon = Self {
+            child,
+            log,
+            sftp_port: 0,
+        };
+        daemon.sftp_port = wait_for("line that says where the door is", START, || {
+            daemon.assert_running();
+            let text = fs::read_to_string(&daemon.log).expect("the log is text");
+            door(&text)
+        });
+        daemon
+    }
+
+    /// Panics with the log when the process has ended.
+    pub(crate) fn assert_running(&mut self) {
+        if let Some(status) = self.child.try_wait().expect("the process is known") {
+            let log = fs::read_to_string(&self.log).unwrap_or_default();
+            panic!("the daemon ended with {status}:\n{log}");
+        }
+    }
+
+    /// Kills it without a chance to finish anything.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("the process is killed");
+        self.child.wait().expect("the process is gone");
+    }
+
+    /// Asks it to end; gives its exit code and how long that took.
+    pub(crate) fn stop(mut self) -> (Option<i32>, Duration) {
+        let begun = Instant::now();
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::TERM).expect("the process is asked");
+        let status = ended(&mut self.child, END).expect("the process is known");
+        (status.code(), begun.elapsed())
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // It may have ended by itself, which is no harm here.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// `dropcast serve --config …`, deaf to the environment of the tests.
+pub(crate) fn serve(config: &Path) -> Command {
+    let mut command = dropcast();
+    command.arg("serve").arg("--config").arg(config);
+    command
+}
+
+/// The built binary, deaf to the environment of the tests.
+pub(crate) fn dropcast() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dropcast"));
+    command
+        .env_remove("RUST_LOG")
+        .env_remove("CREDENTIALS_DIRECTORY")
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null());
+    command
+}
+
+/// Waits for a process to end; kills it and panics after `limit`.
+pub(crate) fn ended(child: &mut Child, limit: Duration) -> io::Result<ExitStatus> {
+    let begun = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        if begun.elapsed() > limit {
+            child.kill()?;
+            panic!("a process did not end within {limit:?}");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The port in the last line that says where SFTP is listening. The last line counts only when it
+/// is whole: a port may be half written.
+fn door(log: &str) -> Option<u16> {
+    let whole = &log[..=log.rfind('\n')?];
+    let line = whole
+        .lines()
+        .rfind(|line| line.to_lowercase().contains("sftp") && line.contains("listening on "))?;
+    let (_, address) = line.rsplit_once("listening on ")?;
+    let (_, port) = address.split_whitespace().next()?.rsplit_once(':')?;
+    let digits: String = port.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok()
+}
+
+/// A misread port would fail every story with a riddle.
+#[test]
+fn the_door_is_found_in_the_log() {
+    let log = "INFO sftp: sftp listening on 127.0.0.1:40123\n\
+               INFO admin: listening on 127.0.0.1:9\n\
+               INFO the sftp door is listening on 127.0.0.1:40124 port=1\n\
+               sftp listening on 1.1.1.1:4";
+    assert_eq!(door(log), Some(40124));
+    assert_eq!(door("INFO sftp listening on 127.0.0.1:40123"), None);
+}
