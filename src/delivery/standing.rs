@@ -80,7 +80,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Those that wait to be sent.
+    /// Those that wait to be sent, while the batch is being sent.
     pub fn waiting(&self) -> u64 {
         self.total.saturating_sub(self.in_flight + self.closed())
     }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::pretty;
 use crate::batch::{BatchId, Fault, Moment};
-use crate::delivery::standing::{BatchStanding, BatchState, Counts};
+use crate::delivery::standing::{BatchStanding, BatchState};
 
 /// What a status says beside how the batch stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,12 +65,15 @@ struct StatusCounts {
     unknown: u64,
 }
 
-impl From<&Counts> for StatusCounts {
-    fn from(counts: &Counts) -> Self {
+impl StatusCounts {
+    fn of(standing: &BatchStanding) -> Self {
+        let counts = &standing.counts;
+        // Good rows of a file that was refused, or only checked, wait for nothing.
+        let waits = !standing.state.is_settled();
         Self {
             total: counts.total,
             invalid: counts.invalid,
-            waiting: counts.waiting(),
+            waiting: if waits { counts.waiting() } else { 0 },
             in_flight: counts.in_flight,
             accepted: counts.accepted,
             failed: counts.failed,
@@ -96,7 +99,7 @@ pub fn status(standing: &BatchStanding, outlook: &Outlook) -> Vec<u8> {
         sha256: &standing.sha256,
         bytes: arrival.size_bytes,
         campaign_name: &standing.campaign_name,
-        counts: StatusCounts::from(&standing.counts),
+        counts: StatusCounts::of(standing),
         received_at: arrival.received_at.to_string(),
         started_at: text(standing.started_at),
         estimated_end_at: text(outlook.estimated_end_at.filter(|_| sends)),

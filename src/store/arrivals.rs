@@ -210,7 +210,7 @@ impl Store {
             forget_messages(connection, seq)?;
             let sql = "-- refuse
                 UPDATE batches SET state = ?2, refusal = ?3, fault_count = ?4, sha256 = ?5,
-                    finished_at = ?6, total = 0, invalid = 0 WHERE seq = ?1";
+                    finished_at = ?6 WHERE seq = ?1";
             connection.prepare_cached(sql)?.execute(params![
                 seq,
                 refusal.state.as_str(),
