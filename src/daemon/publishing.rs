@@ -76,11 +76,7 @@ impl Publisher {
         office: &Arc<Office>,
         standing: &BatchStanding,
     ) -> Result<(), Error> {
-        let name = format!(
-            "{}.{}.errors.json",
-            standing.arrival.batch, standing.arrival.name
-        );
-        let path = format!("errors/{name}");
+        let path = report::path(&standing.arrival, "errors", ".errors.json");
         let faults = self.store.clone();
         let standing = standing.clone();
         self.publish(
@@ -101,10 +97,7 @@ impl Publisher {
         office: &Arc<Office>,
         standing: &BatchStanding,
     ) -> Result<(), Error> {
-        let stem = format!(
-            "results/{}.{}.results",
-            standing.arrival.batch, standing.arrival.name
-        );
+        let stem = report::path(&standing.arrival, "results", ".results");
         let batch = &standing.arrival.batch;
         let end = if office.results.gzip { ".gz" } else { "" };
         let pages = Pages::of(&self.store, standing);
@@ -140,8 +133,8 @@ impl Publisher {
         office: &Arc<Office>,
         standing: &BatchStanding,
     ) -> Result<(), Error> {
-        let (batch, name) = (&standing.arrival.batch, &standing.arrival.name);
-        let path = format!("results/{batch}.{name}.dry-run.jsonl");
+        let batch = &standing.arrival.batch;
+        let path = report::path(&standing.arrival, "results", ".dry-run.jsonl");
         let pages = Pages::of(&self.store, standing);
         let desk = Arc::clone(&office.desk);
         self.publish(office, batch, &path, move |draft| {
@@ -176,10 +169,10 @@ impl Publisher {
         });
         let end = match form.await? {
             None => return Ok(()),
-            Some(Form::Json) => "json",
-            Some(Form::Lines) => "jsonl",
+            Some(Form::Json) => ".retry.json",
+            Some(Form::Lines) => ".retry.jsonl",
         };
-        let path = format!("results/{}.{}.retry.{end}", arrival.batch, arrival.name);
+        let path = report::path(&arrival, "results", end);
         let (inbox, desk) = (self.inbox.clone(), Arc::clone(&office.desk));
         let batch = arrival.batch.clone();
         self.publish_if_any(office, &batch, &path, move |draft| {
@@ -196,7 +189,7 @@ impl Publisher {
         folder: &str,
     ) -> Result<(), Error> {
         let arrival = &standing.arrival;
-        let path = format!("{folder}/{}.{}", arrival.batch, arrival.name);
+        let path = report::path(arrival, folder, "");
         if self
             .store
             .publication(arrival.batch.clone(), path.clone())

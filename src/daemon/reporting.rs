@@ -322,8 +322,7 @@ impl Reporting {
 
 /// Where the last status of a batch is kept, beneath `whatsapp/`.
 fn kept_status(standing: &BatchStanding) -> String {
-    let (name, batch) = (&standing.arrival.name, &standing.arrival.batch);
-    format!("results/{batch}.{name}.status.json")
+    report::path(&standing.arrival, "results", ".status.json")
 }
 
 /// When the batch will probably have ended, by how fast it has gone until `now`.

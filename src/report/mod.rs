@@ -4,7 +4,7 @@
 //! pure function of what is committed, so that writing one twice gives the same bytes. Where and
 //! when they are put is for `daemon` to know.
 
-use crate::batch::{BatchId, Fault};
+use crate::batch::{Arrival, BatchId, Fault};
 use crate::delivery::standing::{BatchStanding, BatchState};
 
 mod results;
@@ -55,6 +55,12 @@ pub fn errors(standing: &BatchStanding, faults: &[Fault]) -> Vec<u8> {
         more: count - faults.len() as u64,
         faults,
     })
+}
+
+/// Where a file that is written for a batch lies beneath `whatsapp/`: in `folder`, under the id of
+/// the batch, the name it was uploaded under, and `end`.
+pub fn path(arrival: &Arrival, folder: &str, end: &str) -> String {
+    format!("{folder}/{}.{}{end}", arrival.batch, arrival.name)
 }
 
 /// The text of `README.txt` in the tenant's folder.
