@@ -19,7 +19,7 @@ use super::{Alarm, journal, lock};
 use crate::admin::Figures;
 use crate::batch::{BatchId, Message, TenantName};
 use crate::clock;
-use crate::delivery::{self, AttemptId, Outcome, Scope, retry};
+use crate::delivery::{self, AttemptId, Outcome, Step};
 use crate::store::{Attempt, Error, Store};
 
 /// Messages whose wait is over, fetched at once.
@@ -350,18 +350,9 @@ impl TryOne {
         let reply = outlet.send(&request).await;
         figures.attempt_ended(clock::steady().duration_since(began));
         let outcome = outlet.outcome(&reply);
-        outlet.heed(lane, &attempt.batch, &outcome);
+        outlet.heed(lane, &attempt, &outcome);
         let now = clock::now();
         let word = outcome_word(&outcome);
-        if let Outcome::Deferred {
-            scope: Scope::Template,
-            wait,
-            reason,
-        } = &outcome
-        {
-            let wait = retry::wait(attempt.attempt, *wait, fastrand::f64());
-            outlet.hold_batch(&attempt.batch, reason, wait);
-        }
         figures.outcome(outlet.tenant(), word);
         journal::attempted(&id, word);
         let step = delivery::after(
@@ -371,15 +362,16 @@ impl TryOne {
             now,
             fastrand::f64(),
         );
-        if let delivery::Step::Again { not_before, .. } = &step {
-            let not_before = not_before.as_millis();
-            store.record(attempt, step, now).await?;
-            self.progress
-                .next_due
-                .fetch_min(not_before, Ordering::AcqRel);
-            return Ok(());
+        let due_at = match &step {
+            Step::Again { not_before, .. } => Some(not_before.as_millis()),
+            Step::Done { .. } => None,
+        };
+        store.record(attempt, step, now).await?;
+        // Only once it is on disk, where the feeder will look for it.
+        if let Some(due_at) = due_at {
+            self.progress.next_due.fetch_min(due_at, Ordering::AcqRel);
         }
-        store.record(attempt, step, now).await
+        Ok(())
     }
 }
 

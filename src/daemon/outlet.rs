@@ -15,6 +15,7 @@ use crate::delivery::pace::Pace;
 use crate::delivery::{AttemptId, Outcome, Policy, Reason, Scope, Sender, retry};
 use crate::provider::http::Client;
 use crate::provider::{Adapter, Reply, Request};
+use crate::store::Attempt;
 
 /// Attempts of one sender that are under way at once, at most.
 const IN_FLIGHT_MAX: usize = 512;
@@ -152,7 +153,7 @@ impl Outlet {
     }
 
     /// Lets nothing of `batch` begin for `wait`.
-    pub(super) fn hold_batch(&self, batch: &BatchId, reason: &Reason, wait: Duration) {
+    fn hold_batch(&self, batch: &BatchId, reason: &Reason, wait: Duration) {
         let hold = self.hold_for(reason, wait);
         self.met(batch, |met| met.template = Some(hold));
         journal::held(&self.tenant, "template", reason, wait.as_secs());
@@ -260,7 +261,7 @@ impl Outlet {
     }
 
     /// Lets an outcome that concerns more than its message take effect on the rest.
-    pub(super) fn heed(&self, lane: &Lane, batch: &BatchId, outcome: &Outcome) {
+    pub(super) fn heed(&self, lane: &Lane, attempt: &Attempt, outcome: &Outcome) {
         let Outcome::Deferred {
             reason,
             wait,
@@ -273,11 +274,15 @@ impl Outlet {
             return;
         };
         let (lanes, word): (Vec<&Lane>, _) = match scope {
-            Scope::Message | Scope::Template => return,
+            Scope::Message => return,
+            Scope::Template => {
+                let wait = retry::wait(attempt.attempt, *wait, fastrand::f64());
+                return self.hold_batch(&attempt.batch, reason, wait);
+            }
             Scope::Sender => (vec![lane], "sender"),
             Scope::Credential => (self.lanes.values().collect(), "credential"),
         };
-        self.meets_hold(batch, lane);
+        self.meets_hold(&attempt.batch, lane);
         let share = fastrand::f64();
         for lane in lanes {
             let mut standing = lock(&lane.standing);
