@@ -65,5 +65,6 @@ pub mod admin;
 pub mod daemon;
 
 pub mod clock;
+pub mod crash;
 pub mod disk;
 pub mod listener;

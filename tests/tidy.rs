@@ -11,7 +11,7 @@ use self::source::{Named, modules, named, tokens};
 mod source;
 
 /// A room, the rooms that it may use, and why no others.
-const ROOMS: [(&str, &[&str], &str); 16] = [
+const ROOMS: [(&str, &[&str], &str); 17] = [
     ("batch", &[], "the words of a file stand on nothing of ours"),
     (
         "delivery",
@@ -37,7 +37,9 @@ const ROOMS: [(&str, &[&str], &str); 16] = [
     ("daemon", EVERY, "only the daemon knows two edges at once"),
     (
         "cli",
-        &["config", "daemon", "store", "batch", "provider", "clock"],
+        &[
+            "config", "daemon", "store", "batch", "provider", "clock", "crash",
+        ],
         "a command asks the daemon; it does not reach around it",
     ),
     ("main", &["cli"], "arguments in, exit code out"),
@@ -48,13 +50,20 @@ const ROOMS: [(&str, &[&str], &str); 16] = [
         "letting in connections knows nothing of what is said over them",
     ),
     ("clock", &["batch"], "the clock gives moments, nothing else"),
+    (
+        "crash",
+        &[],
+        "a point to die at knows nothing of what is going on",
+    ),
 ];
 
-const EDGE: &[&str] = &["batch", "delivery", "report", "disk", "listener", "clock"];
+const EDGE: &[&str] = &[
+    "batch", "delivery", "report", "disk", "listener", "clock", "crash",
+];
 const EDGE_WHY: &str = "edges never import each other; the daemon carries data between them";
 const EVERY: &[&str] = &[
     "batch", "delivery", "report", "sftp", "inbox", "store", "provider", "receipts", "admin",
-    "config", "disk", "clock",
+    "config", "disk", "clock", "crash",
 ];
 
 /// Rooms that may name only a part of other rooms, the parts, and why no more.
@@ -90,6 +99,7 @@ const PARTS: [(&str, &[&str], &str); 2] = [
             "batch",
             "provider::sandbox",
             "clock",
+            "crash",
         ],
         "of a provider it may name the stand-in that it serves",
     ),
@@ -124,6 +134,7 @@ const CRATES: &[Crate] = &[
         &["report", "daemon"],
         "the spreadsheet form is a report",
     ),
+    ("fail", &["crash"], "points to die at are made in one place"),
     (
         "fastrand",
         EDGES_AND_LOOPS,
@@ -165,6 +176,11 @@ const CRATES: &[Crate] = &[
         "jsonschema",
         &["batch", "config"],
         "only what is read is held against a schema",
+    ),
+    (
+        "md5",
+        &["inbox"],
+        "checksums of uploads are taken where they come in",
     ),
     ("memchr", EVERYWHERE, ""),
     ("notify", &["inbox"], "only the inbox watches folders"),

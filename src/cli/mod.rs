@@ -8,6 +8,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::crash;
+
 mod config;
 mod demo;
 mod hash_password;
@@ -95,6 +97,7 @@ struct ConfigPath {
 
 /// Runs the command that the program was called with.
 pub fn run() -> ExitCode {
+    crash::arm();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
