@@ -23,6 +23,7 @@ test: setup
 
 bench:
 	cargo bench --locked --bench figures
+	cargo bench --locked --bench door
 
 setup:
 	@.ci/setup

@@ -4,12 +4,10 @@
 #![expect(clippy::print_stdout, reason = "printing is what this program is for")]
 
 use std::borrow::Cow;
-use std::error::Error;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,14 +25,11 @@ use dropcast::store::Store;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-const SENDER: &str = "+15550001111";
+mod service;
+
+use service::{Outcome, SENDER, Service, TEMPLATE, TENANT, memory_kib, wait_for};
+
 const IN_FLIGHT: usize = 512;
-const TEMPLATE: &str = r#"{"name":"parcel","language":"en","status":"APPROVED","category":"UTILITY",
-    "parameter_format":"NAMED","components":[{"type":"BODY","text":
-    "Hello {{first}}, order {{ref}} with {{items}} items leaves {{city}} on {{day}} for you."}]}"#;
-
-type Outcome<T> = Result<T, Box<dyn Error>>;
-
 fn main() -> Outcome<()> {
     let folder = tempfile::tempdir()?;
     let million = folder.path().join("million.json");
@@ -270,8 +265,9 @@ fn service_figures(folder: &Path, million: &Path, bare: f64) -> Outcome<()> {
         } else {
             generate(&path, rows)?;
         }
-        let service = Service::start(folder.join(format!("service-{rows}")))?;
-        let status = service.send(&path)?;
+        let home = folder.join(format!("service-{rows}"));
+        let service = Service::start(&home)?;
+        let status = send(&service, &home, &path)?;
         let moment = |key: &str| {
             let text = status[key].as_str().unwrap_or_default();
             Moment::parse(text)
@@ -284,124 +280,23 @@ fn service_figures(folder: &Path, million: &Path, bare: f64) -> Outcome<()> {
         println!(
             "service, {rows:>9} rows         {rate:>12.0} messages/s {:>6.2} x bare loop, peak {:>4} MiB, {accepted} accepted",
             rate / bare,
-            service.peak_kib()? / 1024,
+            memory_kib(service.pid(), "VmHWM:")? / 1024,
         );
     }
     Ok(())
 }
 
-/// A `dropcast serve` with the sandbox provider.
-struct Service {
-    folder: PathBuf,
-    child: Child,
-    port: u16,
-}
-
-impl Service {
-    fn start(folder: PathBuf) -> Outcome<Self> {
-        fs::create_dir_all(folder.join("tenants.d"))?;
-        fs::create_dir_all(folder.join("templates"))?;
-        fs::write(folder.join("templates/parcel.json"), TEMPLATE)?;
-        let key = folder.join("key");
-        let made = Command::new("ssh-keygen")
-            .args(["-q", "-t", "ed25519", "-N", "", "-f"])
-            .arg(&key)
-            .status()?;
-        if !made.success() {
-            return Err("ssh-keygen failed".into());
-        }
-        let public = fs::read_to_string(folder.join("key.pub"))?;
-        fs::write(
-            folder.join("dropcast.toml"),
-            "data_dir = \"data\"\ntenants_dir = \"tenants.d\"\n[sftp]\nlisten = \"127.0.0.1:0\"\n",
-        )?;
-        let tenant = format!(
-            "[[logins]]\nuser = \"bench\"\nauthorized_keys = [\"{}\"]\n[provider]\nkind = \"sandbox\"\n[[senders]]\nnumber = \"{SENDER}\"\nphone_number_id = \"106540352242922\"\nmessages_per_second = 10000\n[templates]\ndir = \"../templates\"\n",
-            public.trim(),
-        );
-        fs::write(folder.join("tenants.d/bench.toml"), tenant)?;
-        let mut child = Command::new(env!("CARGO_BIN_EXE_dropcast"))
-            .args(["serve", "--config"])
-            .arg(folder.join("dropcast.toml"))
-            .stderr(Stdio::piped())
-            .spawn()?;
-        let journal = BufReader::new(child.stderr.take().ok_or("no journal")?);
-        let mut lines = journal.lines();
-        let port = loop {
-            let line = lines.next().ok_or("the service ended")??;
-            if let Some((_, address)) = line.rsplit_once("door listening on ") {
-                let address = address.split_whitespace().next().unwrap_or_default();
-                break address.parse::<SocketAddr>()?.port();
-            }
-        };
-        // The journal is read on, or the service would wait for a full pipe.
-        std::thread::spawn(move || lines.for_each(drop));
-        Ok(Self {
-            folder,
-            child,
-            port,
-        })
-    }
-
-    /// Uploads a file and waits for its final status.
-    fn send(&self, path: &Path) -> Outcome<serde_json::Value> {
-        let name = path
-            .file_name()
-            .ok_or("a name")?
-            .to_string_lossy()
-            .into_owned();
-        let mut client = Command::new("sftp")
-            .args([
-                "-q",
-                "-b",
-                "-",
-                "-oStrictHostKeyChecking=no",
-                "-oUserKnownHostsFile=/dev/null",
-            ])
-            .args([
-                "-oIdentitiesOnly=yes",
-                "-oBatchMode=yes",
-                "-oLogLevel=ERROR",
-                "-i",
-            ])
-            .arg(self.folder.join("key"))
-            .args(["-P", &self.port.to_string(), "bench@127.0.0.1"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()?;
-        let mut commands = client.stdin.take().ok_or("no stdin")?;
-        writeln!(commands, "put {} whatsapp/{name}", path.display())?;
-        drop(commands);
-        if !client.wait()?.success() {
-            return Err("the upload failed".into());
-        }
-        let results = self.folder.join("data/tenants/bench/whatsapp/results");
-        let status = results.join(format!("{name}.status.json"));
-        loop {
-            if let Ok(text) = fs::read(&status)
-                && let Ok(status) = serde_json::from_slice::<serde_json::Value>(&text)
-                && status["final"] == true
-            {
-                return Ok(status);
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    }
-
-    fn peak_kib(&self) -> Outcome<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:"))
-            .ok_or("no VmHWM")?;
-        Ok(line.trim().trim_end_matches(" kB").trim().parse()?)
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        // Nothing is measured any more.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// Uploads a file and waits for its final status.
+fn send(service: &Service, home: &Path, path: &Path) -> Outcome<serde_json::Value> {
+    let name = path.file_name().ok_or("a name")?.to_string_lossy();
+    let key = home.join("key");
+    let put = format!("put {} whatsapp/{name}\n", path.display());
+    service::sftp(TENANT, service.port, &key, &[], &put)?;
+    let results = home.join("data/tenants/bench/whatsapp/results");
+    let status = results.join(format!("{name}.status.json"));
+    Ok(wait_for(|| {
+        let text = fs::read(&status).ok()?;
+        let status = serde_json::from_slice::<serde_json::Value>(&text).ok()?;
+        (status["final"] == true).then_some(status)
+    }))
 }
