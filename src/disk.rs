@@ -6,11 +6,13 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_lc_rs::digest;
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags};
+use cap_fs_ext::DirExt;
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
 
 /// How every hidden name of ours begins: a file that is being written and is not yet there.
 pub const HIDDEN_PREFIX: &str = ".dropcast-";
@@ -19,37 +21,99 @@ pub const HIDDEN_PREFIX: &str = ".dropcast-";
 #[derive(Debug)]
 pub struct Root {
     folder: OwnedFd,
+    way: Way,
+}
+
+/// Who sees to it that a path does not leave the root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// The kernel, in one call.
+    Kernel,
+    /// We, folder by folder: the kernel is older than the call, or a filter of system calls keeps
+    /// it from us.
+    Steps,
 }
 
 impl Root {
     /// The root at `path`, which must be a folder.
     pub fn open(path: &Path) -> io::Result<Self> {
+        let mut root = Self::open_by(path, Way::Kernel)?;
+        let here = OsStr::new(".");
+        match root.open_in_one(here, OFlags::PATH | OFlags::DIRECTORY, Mode::empty()) {
+            // Filters answer EPERM, which opening a folder that is open gives for no other reason.
+            Err(Errno::NOSYS | Errno::PERM) => root.way = Way::Steps,
+            done => drop(done?),
+        }
+        Ok(root)
+    }
+
+    /// The root at `path`, in this way and no other.
+    pub fn open_by(path: &Path, way: Way) -> io::Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Ok(Self {
-            folder: rustix::fs::open(path, flags, Mode::empty())?,
-        })
+        let folder = rustix::fs::open(path, flags, Mode::empty())?;
+        Ok(Self { folder, way })
     }
 
     /// Opens `path`, relative to the root and without a leading slash, never leaving the root and
     /// never following a link. An empty path is the root itself.
     pub fn open_beneath(&self, path: &OsStr, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
+        let parts = Path::new(path).components();
+        let leads_out = |part| !matches!(part, Component::Normal(_) | Component::CurDir);
+        if parts.clone().any(leads_out) {
+            return Err(Errno::XDEV.into());
+        }
         let path = if path.is_empty() {
             OsStr::new(".")
         } else {
             path
         };
+        let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        match self.way {
+            Way::Kernel => Ok(self.open_in_one(path, flags, mode)?),
+            Way::Steps => self.open_by_steps(Path::new(path), flags, mode),
+        }
+    }
+
+    fn open_in_one(&self, path: &OsStr, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
         let resolve =
             ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-        let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         // The kernel asks for another try when a rename ran beside the walk.
         for _ in 0..16 {
             match rustix::fs::openat2(&self.folder, path, flags, mode, resolve) {
-                Err(rustix::io::Errno::AGAIN) => {}
-                done => return Ok(done?),
+                Err(Errno::AGAIN) => {}
+                done => return done,
             }
         }
-        Err(rustix::io::Errno::AGAIN.into())
+        Err(Errno::AGAIN)
     }
+
+    /// Whatever is moved or swapped meanwhile, each step begins in a folder that is open and goes
+    /// to a name in it that is no link.
+    fn open_by_steps(&self, path: &Path, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
+        let names: Vec<&OsStr> = path
+            .components()
+            .filter(|part| *part != Component::CurDir)
+            .map(Component::as_os_str)
+            .collect();
+        let (last, parents) = match names.split_last() {
+            Some((last, parents)) => (*last, parents),
+            None => (OsStr::new("."), &[][..]),
+        };
+        let mut folder = cap_std::fs::Dir::from_std_file(self.folder.try_clone()?.into());
+        for parent in parents {
+            let next = folder.open_dir_nofollow(parent);
+            folder = next.map_err(|error| link_or(error, &folder, parent))?;
+        }
+        Ok(rustix::fs::openat(&folder, last, flags, mode)?)
+    }
+}
+
+/// A link that is not followed is told as the kernel tells it, and not as something that is no
+/// folder.
+fn link_or(error: io::Error, folder: impl AsFd, name: &OsStr) -> io::Error {
+    let is_link = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)
+        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink);
+    if is_link { Errno::LOOP.into() } else { error }
 }
 
 /// Whether two files are one and the same inode.
@@ -234,29 +298,98 @@ pub fn keep_from_others() {
 mod tests {
     use super::*;
 
-    /// A tenant must not read the machine through a link that a local writer left behind.
+    fn opens(root: &Root, path: &str) -> Result<(), Option<Errno>> {
+        let opened = root.open_beneath(OsStr::new(path), OFlags::RDONLY, Mode::empty());
+        opened
+            .map(drop)
+            .map_err(|error| Errno::from_io_error(&error))
+    }
+
+    /// A tenant must not read the machine through a link that a local writer left behind, whoever
+    /// looks after it.
     #[test]
     fn nothing_opened_through_a_root_is_outside_of_it() {
         let outer = tempfile::tempdir().expect("a temporary folder");
         let inside = outer.path().join("root");
-        std::fs::create_dir(&inside).expect("made");
+        std::fs::create_dir_all(inside.join("a/b")).expect("made");
         std::fs::write(outer.path().join("secret"), b"s").expect("written");
-        std::fs::write(inside.join("own"), b"o").expect("written");
-        std::os::unix::fs::symlink("../secret", inside.join("link")).expect("linked");
-        std::os::unix::fs::symlink("..", inside.join("up")).expect("linked");
-        let root = Root::open(&inside).expect("opened");
-        let open = |path: &str| root.open_beneath(OsStr::new(path), OFlags::RDONLY, Mode::empty());
-        assert!(open("own").is_ok());
-        assert!(open("").is_ok());
-        for bad in [
-            "../secret",
-            "/etc/passwd",
-            "link",
-            "up/secret",
-            "./../root/own",
-        ] {
-            assert!(open(bad).is_err(), "{bad}");
+        std::fs::write(inside.join("a/b/own"), b"o").expect("written");
+        let link = |to: &str, at: &str| {
+            std::os::unix::fs::symlink(to, inside.join(at)).expect("linked");
+        };
+        link("../secret", "link");
+        link("..", "up");
+        link("/", "a/top");
+        link("b", "a/to-b");
+        link("own", "a/b/to-own");
+        for way in [Way::Kernel, Way::Steps] {
+            let root = Root::open_by(&inside, way).expect("opened");
+            for good in ["", ".", "a", "a/b/own", "a//b/", "./a/b/own"] {
+                assert_eq!(opens(&root, good), Ok(()), "{way:?} {good}");
+            }
+            for (bad, error) in [
+                ("../secret", Errno::XDEV),
+                ("/etc/passwd", Errno::XDEV),
+                ("./../root/a", Errno::XDEV),
+                ("a/../a", Errno::XDEV),
+                ("a/b/..", Errno::XDEV),
+                ("link", Errno::LOOP),
+                ("up/secret", Errno::LOOP),
+                ("a/top/etc/passwd", Errno::LOOP),
+                ("a/to-b/own", Errno::LOOP),
+                ("a/b/to-own", Errno::LOOP),
+                ("a/none/own", Errno::NOENT),
+                ("a/b/own/x", Errno::NOTDIR),
+            ] {
+                assert_eq!(opens(&root, bad), Err(Some(error)), "{way:?} {bad}");
+            }
+            let folder = OFlags::RDONLY | OFlags::DIRECTORY;
+            let opened = root.open_beneath(OsStr::new("a/to-b"), folder, Mode::empty());
+            let error = opened.expect_err("a link to a folder");
+            assert_eq!(Errno::from_io_error(&error), Some(Errno::NOTDIR), "{way:?}");
         }
+        assert!(Root::open(&inside.join("a/b/own")).is_err());
+    }
+
+    /// A folder that a local hand swaps for a link while it is being opened must not lead outside.
+    #[test]
+    fn a_folder_swapped_for_a_link_leads_nowhere() {
+        let outer = tempfile::tempdir().expect("a temporary folder");
+        let inside = outer.path().join("root");
+        let folder = |path: &str, holds: &str| {
+            let path = outer.path().join(path);
+            std::fs::create_dir_all(&path).expect("made");
+            std::fs::write(path.join("file"), holds).expect("written");
+        };
+        folder("root/in", "own");
+        folder("elsewhere", "secret");
+        std::os::unix::fs::symlink("../elsewhere", inside.join("out")).expect("linked");
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let (one, other) = (inside.join("in"), inside.join("out"));
+                while !done.load(Ordering::Relaxed) {
+                    let exchange = rustix::fs::RenameFlags::EXCHANGE;
+                    rustix::fs::renameat_with(CWD, &one, CWD, &other, exchange).expect("swapped");
+                }
+            });
+            for way in [Way::Kernel, Way::Steps] {
+                let root = Root::open_by(&inside, way).expect("opened");
+                let (mut opened, mut refused) = (0, 0);
+                while opened < 500 || refused < 500 {
+                    let path = OsStr::new("in/file");
+                    match root.open_beneath(path, OFlags::RDONLY, Mode::empty()) {
+                        Ok(file) => {
+                            let text = io::read_to_string(File::from(file)).expect("read");
+                            assert_eq!(text, "own", "{way:?}");
+                            opened += 1;
+                        }
+                        Err(_) => refused += 1,
+                    }
+                }
+            }
+            done.store(true, Ordering::Relaxed);
+        });
     }
 
     /// A reader must never meet half a report.

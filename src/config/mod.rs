@@ -63,6 +63,8 @@ pub struct Tenant {
     pub templates_dir: Option<PathBuf>,
     /// How its files are checked.
     pub rules: Rules,
+    /// What it may put into its folder.
+    pub quota: sftp::Quota,
     /// How long the same content is refused after it was last seen.
     pub duplicate_window: Duration,
     /// What is done where the right answer depends on its trade.

@@ -107,6 +107,8 @@ struct ShownLimits {
     row_bytes_max: String,
     depth_max: usize,
     faults_max: usize,
+    files_max: u64,
+    folder_bytes_max: String,
 }
 
 #[derive(Serialize)]
@@ -226,6 +228,8 @@ impl ShownLimits {
             row_bytes_max: bytes_text(limits.row_bytes_max as u64),
             depth_max: limits.depth_max,
             faults_max: limits.faults_max,
+            files_max: tenant.quota.files_max,
+            folder_bytes_max: bytes_text(tenant.quota.folder_bytes_max),
         }
     }
 }

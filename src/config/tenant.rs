@@ -14,7 +14,7 @@ use super::{Retention, Tenant};
 use crate::batch::read::{Limits, PhoneCheck, Rules};
 use crate::batch::{Phone, TenantName};
 use crate::delivery::{self, UnknownPolicy};
-use crate::report;
+use crate::{report, sftp};
 
 const DAY: Duration = Duration::from_hours(24);
 /// How long things may be kept or remembered.
@@ -27,6 +27,8 @@ const ROW_BYTES: RangeInclusive<u64> = 1 << 10..=16 << 20;
 const DEPTH: RangeInclusive<u64> = 4..=100;
 const FAULTS: RangeInclusive<u64> = 1..=1_000_000;
 const ROWS: RangeInclusive<u64> = 1..=1_000_000_000;
+/// The number of a tenant's files; reading a folder of more takes seconds.
+const FILES: RangeInclusive<u64> = 1..=10_000_000;
 /// Bounds of the quotas and waits that change nothing in this version.
 const QUOTA: RangeInclusive<u64> = 1..=1_000_000_000;
 const SETTLE_MS: RangeInclusive<u64> = 0..=3_600_000;
@@ -57,12 +59,14 @@ pub(super) fn read(
         ],
     );
     read_idle_policy(&policy);
+    let rules = rules(
+        &top,
+        senders.iter().map(|sender| sender.number.clone()).collect(),
+    );
     Some(Tenant {
         logins: login::logins(&top, &name, users),
-        rules: rules(
-            &top,
-            senders.iter().map(|sender| sender.number.clone()).collect(),
-        ),
+        quota: quota(&top.section("limits"), rules.limits.bytes_max),
+        rules,
         templates_dir: templates_dir(&top.section("templates")),
         duplicate_window: policy.duration("duplicate_window", KEPT).unwrap_or(2 * DAY),
         policy: delivery::Policy {
@@ -128,12 +132,7 @@ fn rules(top: &Section<'_>, senders: Vec<Phone>) -> Rules {
 
 fn limits(section: &Section<'_>) -> Limits {
     let otherwise = Limits::default();
-    for quota in [
-        "files_max",
-        "sessions_max",
-        "open_batches_max",
-        "rows_per_day_max",
-    ] {
+    for quota in ["sessions_max", "open_batches_max", "rows_per_day_max"] {
         section.count(quota, QUOTA);
     }
     let bytes = |key| section.bytes(key, 1..=TIB);
@@ -148,6 +147,17 @@ fn limits(section: &Section<'_>) -> Limits {
             .unwrap_or(otherwise.row_bytes_max),
         depth_max: size(section.count("depth_max", DEPTH)).unwrap_or(otherwise.depth_max),
         faults_max: size(section.count("faults_max", FAULTS)).unwrap_or(otherwise.faults_max),
+    }
+}
+
+fn quota(section: &Section<'_>, upload_bytes_max: u64) -> sftp::Quota {
+    let otherwise = sftp::Quota::default();
+    let folder_bytes_max = section.bytes("folder_bytes_max", 1..=1024 * TIB);
+    let files_max = section.count("files_max", FILES);
+    sftp::Quota {
+        upload_bytes_max,
+        folder_bytes_max: folder_bytes_max.unwrap_or(otherwise.folder_bytes_max),
+        files_max: files_max.unwrap_or(otherwise.files_max),
     }
 }
 

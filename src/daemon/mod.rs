@@ -190,8 +190,8 @@ pub async fn start(config: Config) -> Result<Daemon, Error> {
     }
     let names: Vec<TenantName> = config.tenants.iter().map(|t| t.name.clone()).collect();
     let inbox = Inbox::open(&spool_dir, &names)?;
-    let spools = [inbox.new_folder(), inbox.held_folder()];
-    let repaired = sftp::repair(&tenants_dir, &spools).map_err(folder("repair", &tenants_dir))?;
+    let repaired = sftp::repair(&tenants_dir, inbox.new_folder(), inbox.held_folder())
+        .map_err(folder("repair", &tenants_dir))?;
     if repaired > 0 {
         journal::repaired(repaired);
     }
@@ -218,10 +218,10 @@ pub async fn start(config: Config) -> Result<Daemon, Error> {
         host_keys_dir: config.data_dir.join("host-keys"),
         tenants_dir,
         spool_new_dir: inbox.new_folder().into(),
-        upload_bytes_max: config
+        quotas: config
             .tenants
             .iter()
-            .map(|tenant| (tenant.name.clone(), tenant.rules.limits.bytes_max))
+            .map(|tenant| (tenant.name.clone(), tenant.quota))
             .collect(),
     })
     .await?;

@@ -32,9 +32,6 @@ const LOOK_AT_MOST_EVERY: Duration = Duration::from_millis(200);
 /// How long it sleeps when nothing nudges it.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// How long a name stays at least, however fast its batch has ended.
-const LOOKED_AT: Duration = Duration::from_secs(1);
-
 /// Batches that are being closed at once; most of them wait.
 const CLOSES_MAX: usize = 1_000;
 
@@ -255,7 +252,6 @@ impl Reporting {
         }
         let folder = if refused { "errors" } else { "processed" };
         self.publisher.file(office, standing, folder).await?;
-        self.let_clients_look(standing).await;
         self.publisher.remove_visible_name(office, standing)?;
         let mut files = self.files(standing).await?;
         files.push(kept_status(standing));
@@ -274,14 +270,6 @@ impl Reporting {
         self.store.end(batch.clone(), clock::now()).await?;
         journal::ended(&standing);
         Ok(self.inbox.release(&standing.arrival)?)
-    }
-
-    /// Waits until clients that look at a file right after its upload have done so: to some of them
-    /// an upload whose name is gone has failed.
-    async fn let_clients_look(&self, standing: &BatchStanding) {
-        let since = clock::now().as_millis() - standing.arrival.received_at.as_millis();
-        let grace = LOOKED_AT.saturating_sub(Duration::from_millis(since.max(0) as u64));
-        tokio::time::sleep(grace).await;
     }
 
     async fn files(&self, standing: &BatchStanding) -> Result<Vec<String>, Error> {

@@ -10,15 +10,18 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::files::{Onto, Refusal, Tree, fixed, timestamps};
+use super::files::{Tree, timestamps};
 use super::jail;
 use super::listing::{Listing, shown_file};
 use super::packet::{
     self, Attributes, Broken, DATA_BYTES_MAX, Framer, HandleId, Names, OpenFlags, PACKET_BYTES_MAX,
     Piece, Request, Status,
 };
+use super::pending::Pending;
+use super::refusal::{Refusal, fixed};
+use super::renaming::Onto;
 use super::replies::{Outbox, Unsent};
-use super::uploads::Upload;
+use super::uploads::{Unfit, Upload};
 
 /// How many files and listings a session may have open.
 pub(super) const HANDLES_MAX: usize = 128;
@@ -43,6 +46,8 @@ pub(super) struct Conversation {
     next_handle: u32,
     seats: Arc<Semaphore>,
     replies: Outbox,
+    /// Closes that are not answered yet.
+    pending: Pending,
 }
 
 /// How far a conversation is.
@@ -84,6 +89,7 @@ impl Conversation {
             next_handle: 0,
             seats,
             replies,
+            pending: Pending::new(),
         }
     }
 
@@ -114,10 +120,7 @@ impl Conversation {
                     },
                     _,
                 ) => {
-                    let target = self.upload_to_write(handle).and_then(|upload| {
-                        upload.takes(offset, length)?;
-                        Ok((upload, offset))
-                    });
+                    let target = self.target(handle, offset, length).await;
                     self.stage = Stage::Writing(Writing { id, target });
                 }
                 (Piece::Refused { id, status }, _) => {
@@ -148,6 +151,10 @@ impl Conversation {
                 Err(refusal) => Ok(self.replies.push(refusal.reply(id))?),
             };
         }
+        if let Request::Close(handle) = request {
+            return self.close(id, handle).await;
+        }
+        self.wait_for_closes(&request).await;
         let reply = self.carry_out(id, request).await;
         let reply = reply.unwrap_or_else(|refusal| refusal.reply(id));
         Ok(self.replies.push(reply)?)
@@ -157,12 +164,10 @@ impl Conversation {
     async fn carry_out(&mut self, id: u32, request: Request) -> Result<Vec<u8>, Refusal> {
         let ok = || packet::status(id, Status::Ok, "");
         match request {
-            Request::Read { .. } => unreachable!("READs are answered by the queue"),
-            Request::Open { path, flags } => self.open(id, &path, flags).await,
-            Request::Close(handle) => {
-                self.close(handle).await?;
-                Ok(ok())
+            Request::Read { .. } | Request::Close(_) => {
+                unreachable!("these are answered through the queue")
             }
+            Request::Open { path, flags } => self.open(id, &path, flags).await,
             Request::Stat(path) => {
                 let shown = self.tree.stat(&jail::place(&path))?;
                 Ok(packet::attributes(id, &shown))
@@ -203,13 +208,14 @@ impl Conversation {
                 self.tree.stat(&jail::place(&path))?;
                 Err(Refusal::failure("this is not a link"))
             }
-            Request::Realpath(path) if path.len() > jail::PATH_BYTES_MAX => {
+            Request::Realpath(path) | Request::ExpandPath(path)
+                if path.len() > jail::PATH_BYTES_MAX =>
+            {
                 Err(Refusal::failure("this path is too long"))
             }
             Request::Realpath(path) => Ok(packet::real_path(id, &jail::real_path(&path))),
             Request::Fsync(handle) => {
-                let file = self.file_to_read(handle)?;
-                self.away(move |_| Ok(file.sync_all()?)).await?;
+                self.sync(handle).await?;
                 Ok(ok())
             }
             Request::Limits => {
@@ -220,8 +226,41 @@ impl Conversation {
             }
             Request::Statvfs(path) => {
                 self.tree.stat(&jail::place(&path))?;
-                Ok(packet::numbers(id, &self.tree.room()?))
+                let room = self.away(Tree::room).await?;
+                Ok(packet::numbers(id, &room))
             }
+            Request::Fstatvfs(handle) => {
+                self.opened(handle)?;
+                let room = self.away(Tree::room).await?;
+                Ok(packet::numbers(id, &room))
+            }
+            Request::ExpandPath(path) => {
+                let expanded = self.tree.expand(&path);
+                let nobody = || Refusal::failure("there is no such user here");
+                Ok(packet::real_path(id, &expanded.ok_or_else(nobody)?))
+            }
+        }
+    }
+
+    /// Waits until what a request will see has happened. Only what is done to files that are open
+    /// under other names goes on beside a close.
+    async fn wait_for_closes(&mut self, request: &Request) {
+        match request {
+            Request::Open { path, .. } => {
+                if let jail::Place::Upload(folder, name) = jail::place(path) {
+                    self.pending.ended(folder, &name).await;
+                }
+            }
+            Request::Stat(_)
+            | Request::Setstat(..)
+            | Request::Opendir(_)
+            | Request::Remove(_)
+            | Request::Rename { .. }
+            | Request::PosixRename { .. }
+            | Request::Readlink(_)
+            | Request::Statvfs(_)
+            | Request::Fstatvfs(_) => self.pending.all_ended().await,
+            _ => {}
         }
     }
 
@@ -238,11 +277,35 @@ impl Conversation {
         Ok(self.keep(id, opened, seat))
     }
 
-    async fn close(&mut self, handle: Option<HandleId>) -> Result<(), Refusal> {
+    /// Closes a handle. That of an upload takes a few syncs; other requests go on meanwhile.
+    async fn close(&mut self, id: u32, handle: Option<HandleId>) -> Result<(), End> {
         let handle = handle.and_then(|handle| self.handles.remove(&handle));
-        match handle.ok_or_else(no_such_handle)?.opened {
-            Opened::Upload(upload) => self.away(move |tree| tree.finish_upload(&upload)).await,
-            Opened::File(..) | Opened::Listing(_) => Ok(()),
+        let reply = match handle {
+            None => no_such_handle().reply(id),
+            Some(Handle {
+                opened: Opened::Upload(upload),
+                seat,
+            }) => {
+                let closing = (Arc::clone(&self.tree), upload, seat);
+                let reply = self.pending.begin(id, closing).await;
+                return Ok(self.replies.push_later(id, reply)?);
+            }
+            Some(_) => packet::status(id, Status::Ok, ""),
+        };
+        Ok(self.replies.push(reply)?)
+    }
+
+    async fn sync(&self, handle: Option<HandleId>) -> Result<(), Refusal> {
+        match self.opened(handle)? {
+            Opened::File(_, file) => {
+                let file = Arc::clone(file);
+                self.away(move |_| Ok(file.sync_all()?)).await
+            }
+            Opened::Upload(upload) => {
+                let upload = Arc::clone(upload);
+                self.away(move |_| upload.sync()).await
+            }
+            Opened::Listing(_) => Err(is_a_folder()),
         }
     }
 
@@ -254,7 +317,7 @@ impl Conversation {
                 let place = jail::Place::Upload(key.folder, key.name.clone());
                 (place, &upload.file)
             }
-            Opened::Listing(_) => return Err(Refusal::failure("this is a folder")),
+            Opened::Listing(_) => return Err(is_a_folder()),
         };
         Ok(shown_file(&place, &rustix::fs::fstat(file)?))
     }
@@ -266,9 +329,9 @@ impl Conversation {
     ) -> Result<(), Refusal> {
         let upload = self.upload_to_write(handle)?;
         // Cutting a large file frees its blocks, which may take a while.
-        self.away(move |_| {
+        self.away(move |tree| {
             if let Some(size) = wanted.size {
-                upload.set_size(size)?;
+                tree.with_room(|| upload.set_size(size))?;
             }
             if let Some(times) = wanted.times {
                 rustix::fs::futimens(&upload.file, &timestamps(times))?;
@@ -345,8 +408,33 @@ impl Conversation {
         match self.opened(handle)? {
             Opened::File(_, file) => Ok(Arc::clone(file)),
             Opened::Upload(upload) => Ok(Arc::clone(&upload.file)),
-            Opened::Listing(_) => Err(Refusal::failure("this is a folder")),
+            Opened::Listing(_) => Err(is_a_folder()),
         }
+    }
+
+    /// Where the bytes of a WRITE go, once there is room for them.
+    async fn target(
+        &self,
+        handle: Option<HandleId>,
+        offset: u64,
+        length: u32,
+    ) -> Result<(Arc<Upload>, u64), Refusal> {
+        let upload = self.upload_to_write(handle)?;
+        let taken = match upload.takes(offset, length) {
+            // Batches may have ended since the files were counted. Reading the folders takes too
+            // long to be done here.
+            Err(Unfit::Full(_)) if self.tree.may_have_room() => {
+                self.away(Tree::count).await?;
+                upload.takes(offset, length)
+            }
+            done => done,
+        };
+        if let Err(unfit) = taken {
+            let refusal = Refusal::from(unfit);
+            upload.lacks_bytes(&refusal);
+            return Err(refusal);
+        }
+        Ok((upload, offset))
     }
 
     fn upload_to_write(&self, handle: Option<HandleId>) -> Result<Arc<Upload>, Refusal> {
@@ -371,6 +459,10 @@ impl Writing {
             }
         }
     }
+}
+
+fn is_a_folder() -> Refusal {
+    Refusal::failure("this is a folder")
 }
 
 fn no_such_handle() -> Refusal {

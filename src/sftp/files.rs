@@ -1,12 +1,11 @@
-//! What a tenant may do to the files of its tree, and what makes an upload whole on disk.
-//! Everything here may block; who calls it from where is for `channel` to know.
+//! What a tenant may see of the files of its tree, and what it may do to those that lie still:
+//! look, list, read, set times, delete. Everything here may block; who calls it from where is for
+//! `channel` to know. How a file is begun, finished and renamed is for `opening`, `closing` and
+//! `renaming`.
 //!
-//! An upload is written under a hidden name in its own folder. At its close the bytes are synced,
-//! the inode is linked into the spool, the spool is synced, the hidden name becomes the visible one
-//! and the folder is synced; only then is the close answered. A power cut at any point leaves
-//! either a partial file or an entry in the spool whose rename `repair` finishes.
+//! Folders are opened anew for each operation: one that was kept open would go on to take files
+//! after an operator had removed it and made another.
 
-use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
@@ -14,100 +13,44 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, SeekFrom, Stat, Timespec};
-use rustix::fs::{Timestamps, fstat, openat, renameat, renameat_with, statat, unlinkat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, Timespec, Timestamps};
+use rustix::fs::{fstat, openat, statat, unlinkat};
 use rustix::io::Errno;
 use tokio::sync::Notify;
 
-use super::extents::Extents;
-use super::jail::{Folder, Name, Place, README};
+use super::jail::{self, Folder, Name, Place, README};
 use super::listing::{Listing, shown_file, shown_folder};
-use super::packet::{self, Attributes, OpenFlags, Status};
-use super::uploads::{EndWanted, Key, Upload, Uploads, superseded, taken};
-use crate::batch::name::{NameKind, SpoolName};
-use crate::batch::{BatchId, TenantName};
-use crate::clock;
-use crate::disk::{self, Root, UPLOAD_PREFIX};
+use super::packet::{Attributes, Status};
+use super::premises::Premises;
+use super::refusal::{Refusal, fixed};
+use super::uploads::{Key, Unfit, Uploads};
+use super::usage::Count;
+use super::{Quota, clock};
+use crate::batch::TenantName;
+use crate::batch::name::DropFolder;
+use crate::disk::{Root, UPLOAD_PREFIX};
 
-/// Ids are random within a second; so many in a row are never all taken.
-const ID_TRIES: usize = 16;
-
-/// An answer other than what was asked for: the status and the sentence that the client is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) status: Status,
-    pub(super) words: Cow<'static, str>,
+/// What a tree shares with those of other sessions.
+#[derive(Debug)]
+pub(super) struct Shared {
+    /// The uploads of all tenants.
+    pub(super) uploads: Arc<Uploads>,
+    /// Told of each file that has reached the spool.
+    pub(super) arrived: Arc<Notify>,
+    /// What its tenant's sessions share.
+    pub(super) premises: Arc<Premises>,
 }
 
-impl Refusal {
-    pub(super) fn new(status: Status, words: impl Into<Cow<'static, str>>) -> Self {
-        let words = words.into();
-        Self { status, words }
-    }
-
-    pub(super) fn failure(words: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(Status::Failure, words)
-    }
-
-    /// The reply that tells it.
-    pub(super) fn reply(&self, id: u32) -> Vec<u8> {
-        packet::status(id, self.status, &self.words)
-    }
-
-    fn denied(words: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(Status::PermissionDenied, words)
-    }
-
-    fn no_such_file() -> Self {
-        Self::new(Status::NoSuchFile, "no such file")
-    }
-}
-
-impl From<io::Error> for Refusal {
-    fn from(error: io::Error) -> Self {
-        if Errno::from_io_error(&error) == Some(Errno::LOOP) {
-            return Self::denied("links are not followed");
-        }
-        match error.kind() {
-            io::ErrorKind::NotFound => Self::no_such_file(),
-            io::ErrorKind::PermissionDenied => Self::denied("permission denied"),
-            io::ErrorKind::AlreadyExists => Self::failure("a file of this name exists"),
-            io::ErrorKind::IsADirectory => Self::denied("this is a folder"),
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                Self::failure("no space left; try again later")
-            }
-            kind => {
-                tracing::debug!(%error, "failed to serve a file");
-                Self::failure(format!("the server could not do this: {kind}"))
-            }
-        }
-    }
-}
-
-impl From<Errno> for Refusal {
-    fn from(error: Errno) -> Self {
-        io::Error::from(error).into()
-    }
-}
-
-/// What a rename may find at its target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Onto {
-    /// Nothing, or it is refused.
-    Nothing,
-    /// A file, which it replaces.
-    Anything,
-}
-
-/// One tenant's tree, as its sessions may use it.
+/// One tenant's tree, as one session may use it.
 #[derive(Debug)]
 pub(super) struct Tree {
     tenant: TenantName,
     root: Root,
-    spool: PathBuf,
-    uploads: Arc<Uploads>,
-    arrived: Arc<Notify>,
-    upload_bytes_max: u64,
+    pub(super) spool: PathBuf,
+    pub(super) quota: Quota,
+    pub(super) uploads: Arc<Uploads>,
+    pub(super) arrived: Arc<Notify>,
+    pub(super) premises: Arc<Premises>,
 }
 
 impl Tree {
@@ -115,17 +58,17 @@ impl Tree {
     pub(super) fn open(
         (tenants_dir, spool_dir): (&Path, &Path),
         tenant: TenantName,
-        uploads: Arc<Uploads>,
-        arrived: Arc<Notify>,
-        upload_bytes_max: u64,
+        quota: Quota,
+        shared: Shared,
     ) -> io::Result<Self> {
         Ok(Self {
             root: Root::open(&tenants_dir.join(tenant.as_str()))?,
             spool: spool_dir.join(tenant.as_str()),
             tenant,
-            uploads,
-            arrived,
-            upload_bytes_max,
+            quota,
+            uploads: shared.uploads,
+            arrived: shared.arrived,
+            premises: shared.premises,
         })
     }
 
@@ -139,11 +82,18 @@ impl Tree {
             Place::Readme => find(self.folder(Folder::Root)?, README)?,
             Place::Written(tray, name) => find(self.folder(Folder::Tray(*tray))?, name.as_str())?,
             Place::Upload(folder, name) => {
+                let key = self.key(*folder, name);
                 let folder = self.folder(Folder::Drop(*folder))?;
-                match find(&folder, &hidden(name))? {
+                let found = match find(&folder, &hidden(name))? {
                     Some(partial) => Some(partial),
                     None => find(&folder, name.as_str())?,
+                };
+                if found.is_none()
+                    && let Some(ghost) = self.premises.ghosts.look(&key, clock::steady())
+                {
+                    return Ok(ghost);
                 }
+                found
             }
         };
         found
@@ -175,177 +125,6 @@ impl Tree {
         Ok(Arc::new(file))
     }
 
-    /// Opens a file to be written. Whoever was writing to the name before is cut off.
-    pub(super) fn begin_upload(
-        &self,
-        place: &Place,
-        flags: OpenFlags,
-    ) -> Result<Arc<Upload>, Refusal> {
-        let key = self.upload_key(place)?;
-        let _held = self.uploads.hold(&key);
-        let folder = self.folder(Folder::Drop(key.folder))?;
-        let hidden = hidden(&key.name);
-        let partial = find(&folder, &hidden)?;
-        let visible = find(&folder, key.name.as_str())?;
-        let is_there = partial.is_some() || visible.is_some();
-        if !is_there && !flags.has(OpenFlags::CREATE) {
-            return Err(Refusal::no_such_file());
-        }
-        if is_there && flags.has(OpenFlags::CREATE) && flags.has(OpenFlags::EXCLUSIVE) {
-            return Err(Refusal::failure("a file of this name exists"));
-        }
-
-        let mut end_wanted = EndWanted::No;
-        let mut resumes = is_there && !flags.has(OpenFlags::TRUNCATE);
-        if resumes && partial.is_none() && visible.as_ref().is_some_and(|it| is_taken(&key, it)) {
-            // scp writes whole files without asking for a new one; it sets the size at the end.
-            if flags.0 != OpenFlags::WRITE | OpenFlags::CREATE {
-                return Err(taken());
-            }
-            end_wanted = EndWanted::Yes;
-            resumes = false;
-        }
-        if partial.as_ref().is_some_and(|it| it.st_nlink > 1) {
-            // A close that failed half-way left its link in the spool: these bytes stay as they
-            // are.
-            resumes = false;
-        }
-
-        let written_before = self.uploads.supersede(&key);
-        let (file, written) = if resumes {
-            if partial.is_none() {
-                let name = key.name.as_str();
-                renameat_with(&folder, name, &folder, &hidden, RenameFlags::NOREPLACE)?;
-            }
-            let file = open_file(&folder, &hidden, OFlags::RDWR)?;
-            let written = match written_before {
-                Some(written) => written,
-                None => cut_at_first_hole(&file)?,
-            };
-            (file, written)
-        } else {
-            unlink_if_there(&folder, &hidden)?;
-            (create_file(&folder, &hidden)?, Extents::default())
-        };
-        let begun = (file, written);
-        let upload = self
-            .uploads
-            .begin(key, begun, end_wanted, self.upload_bytes_max)?;
-        Ok(upload)
-    }
-
-    /// Closes an upload. When this returns without a refusal, the file is on disk under its name,
-    /// and in the spool if its name counts.
-    pub(super) fn finish_upload(&self, upload: &Upload) -> Result<(), Refusal> {
-        let key = &upload.key;
-        let hidden = hidden(&key.name);
-        if let Err(refusal) = upload.seal() {
-            if refusal == taken() {
-                // What was written is no beginning of anything that could be resumed.
-                let _held = self.uploads.hold(key);
-                if upload.still_owns_its_name() {
-                    unlink_if_there(self.folder(Folder::Drop(key.folder))?, &hidden)?;
-                }
-            }
-            return Err(refusal);
-        }
-        // Before the name is held, since this is what takes long.
-        let synced = upload.file.sync_all();
-        let _held = self.uploads.hold(key);
-        let folder = self.folder(Folder::Drop(key.folder))?;
-        let is_ours = upload.still_owns_its_name()
-            && find(&folder, &hidden)?.is_some_and(|it| is_same(&it, &upload.file));
-        if !is_ours {
-            return Err(superseded());
-        }
-        if let Err(error) = synced {
-            // A second sync would succeed and mean nothing: the bytes are not to be built upon.
-            unlink_if_there(&folder, &hidden)?;
-            return Err(error.into());
-        }
-        // Whatever else has this name would stop the rename, after the link is made.
-        find(&folder, key.name.as_str())?;
-        let arrives = NameKind::of(key.name.as_str()).counts();
-        let link = arrives
-            .then(|| self.link_into_spool(&upload.file, key))
-            .transpose()?;
-        if let Err(error) = renameat(&folder, &hidden, &folder, key.name.as_str()) {
-            self.take_back(link)?;
-            return Err(error.into());
-        }
-        rustix::fs::fsync(&folder)?;
-        if arrives {
-            self.arrived.notify_one();
-        }
-        Ok(())
-    }
-
-    /// Renames a file within the drop folders. A name that begins to count is an arrival, just as
-    /// a close is.
-    pub(super) fn rename(&self, from: &Place, to: &Place, onto: Onto) -> Result<(), Refusal> {
-        let from = self.upload_key(from)?;
-        let to = self.upload_key(to)?;
-        let _held = self.uploads.hold_both(&from, &to);
-        let from_folder = self.folder(Folder::Drop(from.folder))?;
-        let to_folder = self.folder(Folder::Drop(to.folder))?;
-        let (from_hidden, to_hidden) = (hidden(&from.name), hidden(&to.name));
-        let partial = find(&from_folder, &from_hidden)?;
-        let visible = find(&from_folder, from.name.as_str())?;
-        if self.uploads.is_open(&from) || self.uploads.is_open(&to) {
-            return Err(Refusal::failure("this file is still being written"));
-        }
-        if from == to && (partial.is_some() || visible.is_some()) {
-            return Ok(());
-        }
-        if onto == Onto::Nothing
-            && (find(&to_folder, to.name.as_str())?.is_some()
-                || find(&to_folder, &to_hidden)?.is_some())
-        {
-            return Err(Refusal::failure("a file of this name exists"));
-        }
-
-        let mut link = None;
-        let moved = if partial.is_some() {
-            if NameKind::of(to.name.as_str()).counts() {
-                return Err(Refusal::failure(
-                    "this upload was not finished; resume it or upload it again",
-                ));
-            }
-            unlink_if_there(&to_folder, to.name.as_str())?;
-            renameat(&from_folder, &from_hidden, &to_folder, &to_hidden)
-        } else {
-            let found = visible.ok_or_else(Refusal::no_such_file)?;
-            if arrives_by_rename(&from, &to, &found) {
-                let file = open_file(&from_folder, from.name.as_str(), OFlags::RDONLY)?;
-                file.sync_all()?;
-                link = Some(self.link_into_spool(&file, &to)?);
-            }
-            let flags = match onto {
-                Onto::Nothing => RenameFlags::NOREPLACE,
-                Onto::Anything => RenameFlags::empty(),
-            };
-            let (old, new) = (from.name.as_str(), to.name.as_str());
-            renameat_with(&from_folder, old, &to_folder, new, flags)
-        };
-        let arrives = link.is_some();
-        if let Err(error) = moved {
-            self.take_back(link)?;
-            return Err(error.into());
-        }
-        if partial.is_none() {
-            // An abandoned upload to the target would hide the file that lies there.
-            unlink_if_there(&to_folder, &to_hidden)?;
-        }
-        rustix::fs::fsync(&to_folder)?;
-        if from.folder != to.folder {
-            rustix::fs::fsync(&from_folder)?;
-        }
-        if arrives {
-            self.arrived.notify_one();
-        }
-        Ok(())
-    }
-
     /// Deletes a file. Of a batch that has been taken only the name goes.
     pub(super) fn remove(&self, place: &Place) -> Result<(), Refusal> {
         if let Place::Written(tray, name) = place {
@@ -361,14 +140,28 @@ impl Tree {
         let folder = self.folder(Folder::Drop(key.folder))?;
         let partial = find(&folder, &hidden(&key.name))?;
         let visible = find(&folder, key.name.as_str())?;
+        let was_ghost = self.premises.ghosts.forget(&key, clock::steady());
         if partial.is_none() && visible.is_none() {
-            return Err(Refusal::no_such_file());
+            return if was_ghost {
+                Ok(())
+            } else {
+                Err(Refusal::no_such_file())
+            };
         }
         self.uploads.supersede(&key);
         // Its owner sees one file under this name, so both go.
-        unlink_if_there(&folder, &hidden(&key.name))?;
-        unlink_if_there(&folder, key.name.as_str())?;
-        Ok(rustix::fs::fsync(&folder)?)
+        let usage = &self.premises.usage;
+        if let Some(partial) = partial
+            && unlink_if_there(&folder, &hidden(&key.name))?
+        {
+            usage.partial_gone(&key, bytes_of(&partial));
+        }
+        if let Some(visible) = visible
+            && unlink_if_there(&folder, key.name.as_str())?
+        {
+            usage.gone(bytes_of(&visible));
+        }
+        Ok(self.sync_drop_folder(key.folder, &folder)?)
     }
 
     /// Sets what a client may set of a file that is not open: its times. Modes and owners are taken
@@ -382,12 +175,13 @@ impl Tree {
             return Err(Refusal::denied("the size can be set while a file is open"));
         }
         if let Some(times) = wanted.times {
+            // The file may go at any time, and its ghost must then say what was set.
+            let (key, ghosts) = (self.key(*folder, name), &self.premises.ghosts);
+            let is_ghost = ghosts.set_times(&key, Some(times), clock::steady());
             let folder = self.folder(Folder::Drop(*folder))?;
-            let times = timestamps(times);
-            let flags = AtFlags::SYMLINK_NOFOLLOW;
-            let partial = rustix::fs::utimensat(&folder, hidden(name), &times, flags);
-            if partial == Err(Errno::NOENT) {
-                rustix::fs::utimensat(&folder, name.as_str(), &times, flags)?;
+            match set_times(&folder, name, times) {
+                Err(Errno::NOENT) if is_ghost => {}
+                done => done?,
             }
         }
         Ok(())
@@ -402,32 +196,113 @@ impl Tree {
         Err(Refusal::failure("this is not a folder"))
     }
 
-    /// The room on the disk, in the order of a `statvfs` reply.
+    /// The room that the tenant has, in the order of a `statvfs` reply: what its quota leaves, or
+    /// the disk if that is less. What is used is its own files.
     pub(super) fn room(&self) -> Result<[u64; 11], Refusal> {
-        let room = rustix::fs::fstatvfs(self.folder(Folder::Root)?)?;
+        if self.premises.usage.is_doubtful() {
+            self.count()?;
+        }
+        let folder = self.folder(Folder::Root)?;
+        let disk = self.uploads.disk.room(&folder)?;
+        let block = rustix::fs::fstatvfs(&folder)?.f_frsize.max(1);
+        let used = self.premises.usage.total();
+        let left = |most: u64, used: u64, disk: u64| most.saturating_sub(used).min(disk);
+        let free_bytes = left(self.quota.folder_bytes_max, used.bytes, disk.bytes);
+        let free_files = left(self.quota.files_max, used.files, disk.files);
+        let free = free_bytes / block;
+        let blocks = used.bytes.div_ceil(block) + free;
+        let files = used.files + free_files;
+        let longest = crate::batch::name::NAME_BYTES_MAX as u64;
         Ok([
-            room.f_bsize,
-            room.f_frsize,
-            room.f_blocks,
-            room.f_bfree,
-            room.f_bavail,
-            room.f_files,
-            room.f_ffree,
-            room.f_favail,
-            0,
-            0,
-            crate::batch::name::NAME_BYTES_MAX as u64,
+            block, block, blocks, free, free, files, free_files, free_files, 0, 0, longest,
         ])
     }
 
+    /// Counts the files of the drop folders again if nobody has for a while.
+    pub(super) fn count_if_old(&self) -> Result<(), Refusal> {
+        if self.premises.usage.is_old() {
+            self.count()?;
+        }
+        Ok(())
+    }
+
+    /// Whether a refusal for lack of room could be wrong by now.
+    pub(super) fn may_have_room(&self) -> bool {
+        self.premises.usage.is_doubtful()
+    }
+
+    /// Counts the files of the drop folders, which takes as long as reading the folders.
+    pub(super) fn count(&self) -> Result<(), Refusal> {
+        self.premises.usage.count(|| {
+            let mut count = Count::default();
+            for folder in DropFolder::ALL {
+                match self.folder(Folder::Drop(folder)) {
+                    Ok(opened) => self.count_folder(folder, &opened, &mut count)?,
+                    // One that a local hand removed, or put a link in place of, takes no uploads.
+                    Err(refusal) if refusal.status != Status::Failure => {}
+                    Err(refusal) => return Err(refusal),
+                }
+            }
+            Ok(count)
+        })
+    }
+
+    /// Does what needs room; if there is none, counts what there is and tries again.
+    pub(super) fn with_room<T>(&self, work: impl Fn() -> Result<T, Unfit>) -> Result<T, Refusal> {
+        match work() {
+            Err(Unfit::Full(_)) if self.may_have_room() => {
+                self.count()?;
+                Ok(work()?)
+            }
+            done => Ok(done?),
+        }
+    }
+
+    fn count_folder(
+        &self,
+        folder: DropFolder,
+        opened: &OwnedFd,
+        count: &mut Count,
+    ) -> Result<(), Refusal> {
+        let mut entries = Dir::read_from(opened)?;
+        while let Some(entry) = entries.read() {
+            let entry = entry?;
+            let Ok(stat) = statat(opened, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW) else {
+                continue;
+            };
+            if !is_regular(&stat) {
+                continue;
+            }
+            let name = entry.file_name().to_bytes();
+            let partial = name.strip_prefix(UPLOAD_PREFIX.as_bytes());
+            match partial.map(Name::parse) {
+                Some(Ok(name)) => count.add_partial(self.key(folder, &name), bytes_of(&stat)),
+                _ => count.add(bytes_of(&stat)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns once the names in a drop folder are on disk; `opened` is that folder. One sync
+    /// serves all who have changed it by then.
+    pub(super) fn sync_drop_folder(
+        &self,
+        folder: DropFolder,
+        opened: &OwnedFd,
+    ) -> Result<(), Errno> {
+        let syncs = self.premises.drop_syncs(folder);
+        syncs.run(|| rustix::fs::fsync(opened))
+    }
+
+    /// What a path with `~` stands for; its owner is called as in listings.
+    pub(super) fn expand(&self, path: &[u8]) -> Option<Vec<u8>> {
+        jail::expand(path, self.tenant.as_str())
+    }
+
     /// The key of a place that can be written to; for any other the reason why not.
-    fn upload_key(&self, place: &Place) -> Result<Key, Refusal> {
+    pub(super) fn upload_key(&self, place: &Place) -> Result<Key, Refusal> {
         match place {
-            Place::Upload(folder, name) => Ok(Key {
-                tenant: self.tenant.clone(),
-                folder: *folder,
-                name: name.clone(),
-            }),
+            Place::Upload(folder, name) => Ok(self.key(*folder, name)),
             Place::Misnamed(bad) => Err(Refusal::denied(bad.to_string())),
             Place::Nowhere => Err(Refusal::no_such_file()),
             Place::Folder(_) => Err(fixed()),
@@ -435,50 +310,19 @@ impl Tree {
         }
     }
 
-    fn folder(&self, folder: Folder) -> Result<OwnedFd, Refusal> {
+    fn key(&self, folder: DropFolder, name: &Name) -> Key {
+        Key {
+            tenant: self.tenant.clone(),
+            folder,
+            name: name.clone(),
+        }
+    }
+
+    pub(super) fn folder(&self, folder: Folder) -> Result<OwnedFd, Refusal> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         let path = OsStr::new(folder.path());
         Ok(self.root.open_beneath(path, flags, Mode::empty())?)
     }
-
-    /// Links the inode into the spool under a new batch id and returns once that is on disk.
-    fn link_into_spool(&self, file: &File, key: &Key) -> Result<PathBuf, Refusal> {
-        disk::make_folder(&self.spool)?;
-        for _ in 0..ID_TRIES {
-            let entry = SpoolName {
-                batch: BatchId::new(clock::now(), fastrand::u64(..)),
-                folder: key.folder,
-                name: key.name.as_str().to_owned(),
-            };
-            let link = self.spool.join(entry.to_string());
-            match disk::link_open_file(file, &link) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error.into()),
-                Ok(()) => {
-                    if let Err(error) = disk::sync_folder(&self.spool) {
-                        self.take_back(Some(link))?;
-                        return Err(error.into());
-                    }
-                    return Ok(link);
-                }
-            }
-        }
-        Err(Refusal::failure("no batch id was free; try again"))
-    }
-
-    /// Removes a link from the spool whose file did not get its name.
-    fn take_back(&self, link: Option<PathBuf>) -> io::Result<()> {
-        if let Some(link) = link {
-            std::fs::remove_file(link)?;
-            disk::sync_folder(&self.spool)?;
-        }
-        Ok(())
-    }
-}
-
-/// Why no folder can be made, renamed or removed, and nothing linked.
-pub(super) fn fixed() -> Refusal {
-    Refusal::denied("the folders are fixed: files only, and no links")
 }
 
 /// The name under which an upload is written.
@@ -511,27 +355,22 @@ pub(super) fn timestamps((read_at, changed_at): (u32, u32)) -> Timestamps {
     }
 }
 
-/// Whether the bytes under this visible name belong to a batch, or to one that will be.
-fn is_taken(key: &Key, visible: &Stat) -> bool {
-    visible.st_nlink > 1 || NameKind::of(key.name.as_str()).counts()
+pub(super) fn bytes_of(stat: &Stat) -> u64 {
+    u64::try_from(stat.st_size).unwrap_or_default()
 }
 
-/// Whether this rename makes a batch. Not when the file is one already: its spool entry, or what
-/// became of it, is a further link. And not when a local writer owns the file and may write on;
-/// such a file is copied once it has settled, which is not done here.
-fn arrives_by_rename(from: &Key, to: &Key, found: &Stat) -> bool {
-    NameKind::of(to.name.as_str()).counts()
-        && !NameKind::of(from.name.as_str()).counts()
-        && found.st_nlink == 1
-        && found.st_uid == rustix::process::geteuid().as_raw()
+fn set_times(folder: impl AsFd, name: &Name, times: (u32, u32)) -> Result<(), Errno> {
+    let (times, flags) = (timestamps(times), AtFlags::SYMLINK_NOFOLLOW);
+    match rustix::fs::utimensat(&folder, hidden(name), &times, flags) {
+        Err(Errno::NOENT) => rustix::fs::utimensat(&folder, name.as_str(), &times, flags),
+        done => done,
+    }
 }
 
-fn is_same(found: &Stat, file: &File) -> bool {
-    fstat(file).is_ok_and(|open| (open.st_dev, open.st_ino) == (found.st_dev, found.st_ino))
-}
-
-fn open_file(folder: impl AsFd, name: &str, access: OFlags) -> Result<File, Refusal> {
-    // Without NONBLOCK a pipe that a local writer left would hold the session for ever.
+pub(super) fn open_file(folder: impl AsFd, name: &str, access: OFlags) -> Result<File, Refusal> {
+    // To open a device or a pipe does something by itself, so it is looked at first.
+    find(&folder, name)?.ok_or_else(Refusal::no_such_file)?;
+    // Without NONBLOCK a pipe that a local writer puts there meanwhile would hold the session.
     let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = openat(folder, name, flags, Mode::empty())?;
     if !is_regular(&fstat(&file)?) {
@@ -540,28 +379,11 @@ fn open_file(folder: impl AsFd, name: &str, access: OFlags) -> Result<File, Refu
     Ok(file.into())
 }
 
-fn create_file(folder: impl AsFd, name: &str) -> Result<File, Refusal> {
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(openat(folder, name, flags, Mode::from_raw_mode(0o640))?.into())
-}
-
-fn unlink_if_there(folder: impl AsFd, name: &str) -> Result<(), Refusal> {
+/// Removes a name; says whether it was there.
+pub(super) fn unlink_if_there(folder: impl AsFd, name: &str) -> Result<bool, Errno> {
     match unlinkat(folder, name, AtFlags::empty()) {
-        Ok(()) | Err(Errno::NOENT) => Ok(()),
-        Err(error) => Err(error.into()),
+        Ok(()) => Ok(true),
+        Err(Errno::NOENT) => Ok(false),
+        Err(error) => Err(error),
     }
-}
-
-/// A partial file whose writer died with the daemon may have holes that nobody remembers.
-fn cut_at_first_hole(file: &File) -> Result<Extents, Refusal> {
-    let size = file.metadata()?.len();
-    let whole = match rustix::fs::seek(file, SeekFrom::Hole(0)) {
-        Ok(hole) => hole.min(size),
-        // An empty file has no bytes at all to seek from, and some file systems tell no holes.
-        Err(_) => size,
-    };
-    if whole < size {
-        file.set_len(whole)?;
-    }
-    Ok(Extents::of(whole))
 }

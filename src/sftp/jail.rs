@@ -183,6 +183,17 @@ pub(super) fn real_path(path: &[u8]) -> Vec<u8> {
     real
 }
 
+/// The path that one with `~` in front stands for, as a shell reads it: `~` and `~<own name>` are
+/// the root. `None` for the home of somebody else.
+pub(super) fn expand(path: &[u8], own_name: &str) -> Option<Vec<u8>> {
+    let Some(rest) = path.strip_prefix(b"~") else {
+        return Some(real_path(path));
+    };
+    let name_end = rest.iter().position(|&b| b == b'/').unwrap_or(rest.len());
+    let (name, beneath) = rest.split_at(name_end);
+    (name.is_empty() || name == own_name.as_bytes()).then(|| real_path(beneath))
+}
+
 /// The parts of a path after `.`, `..` and doubled slashes are gone.
 fn parts(path: &[u8]) -> Vec<&[u8]> {
     let mut parts: Vec<&[u8]> = Vec::new();
@@ -276,6 +287,24 @@ mod tests {
         let longer = format!("{longest}n");
         assert_eq!(place(longer.as_bytes()), Place::Misnamed(BadName::TooLong));
         assert_eq!(place(&[b'/'; PATH_BYTES_MAX + 1]), Place::Nowhere);
+    }
+
+    /// People type `~` for their own folder, and must not be sent to a file of that name.
+    #[test]
+    fn a_tilde_is_the_root() {
+        let table: [(&[u8], Option<&[u8]>); 8] = [
+            (b"~", Some(b"/")),
+            (b"~/", Some(b"/")),
+            (b"~/whatsapp/../x", Some(b"/x")),
+            (b"~acme", Some(b"/")),
+            (b"~acme/whatsapp", Some(b"/whatsapp")),
+            (b"~root", None),
+            (b"~acme2/whatsapp", None),
+            (b"whatsapp/~/b", Some(b"/whatsapp/~/b")),
+        ];
+        for (path, want) in table {
+            assert_eq!(expand(path, "acme").as_deref(), want);
+        }
     }
 
     /// Clients ask for the real path of what does not exist yet, before they upload it.

@@ -4,9 +4,10 @@ use std::os::fd::OwnedFd;
 
 use rustix::fs::{AtFlags, Dir, FileType, Stat, statat};
 
-use super::files::{Refusal, hidden, is_regular};
+use super::files::{hidden, is_regular};
 use super::jail::{Folder, Name, Place, README, Tray};
 use super::packet::{Attributes, Names};
+use super::refusal::Refusal;
 use crate::batch::Moment;
 use crate::clock;
 use crate::disk::UPLOAD_PREFIX;

@@ -1,14 +1,16 @@
 //! Files come in over SSH: listen, limit, drain.
 //!
-//! In: connections, the logins that may enter, the folders they may see. Out: for each finished
-//! upload a link in the spool, synced before the client hears `OK`. After a crash the spool has
-//! every file whose close was answered; [`repair()`] finishes the renames that are missing.
+//! In: connections, the logins that may enter, the folders they may see and how much they may hold.
+//! Out: for each finished upload a link in the spool, synced before the client hears `OK`. After a
+//! crash the spool has every file whose close was answered; [`repair()`] finishes the renames that
+//! are missing. What the door remembers of names that have gone, and how full a folder is, is
+//! forgotten with a crash: the one is for ten seconds, and the other is counted again.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use russh::keys::{HashAlg, PrivateKey};
@@ -19,30 +21,43 @@ use tokio_util::task::TaskTracker;
 
 use crate::batch::TenantName;
 use crate::batch::name::DropFolder;
-use crate::disk;
+use crate::{clock, disk};
 
 mod channel;
+mod closing;
 mod connection;
 mod extents;
 mod files;
+mod ghosts;
 mod host_keys;
 mod jail;
 mod listing;
 mod logins;
+mod opening;
 mod packet;
+mod pending;
+mod premises;
+mod refusal;
+mod renaming;
 mod repair;
 mod replies;
+mod room;
 mod session;
+mod spooling;
+mod syncs;
 #[cfg(test)]
 mod tests;
 mod uploads;
+mod usage;
 
 pub use repair::repair;
 
 use connection::{Connection, ssh_config};
-use files::Tree;
+use files::{Shared, Tree};
 use jail::Tray;
 use logins::Logins;
+use premises::Premises;
+use room::Disk;
 use uploads::Uploads;
 
 /// How many connections there may be at a time.
@@ -53,8 +68,6 @@ const STRANGERS_MAX: usize = 128;
 const DRAIN: Duration = Duration::from_secs(2);
 /// How long to wait when no connection can be taken, for lack of descriptors say.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// The largest file that a tenant without a limit of its own may upload.
-const UPLOAD_BYTES_MAX: u64 = 2 << 30;
 
 /// What the door needs to know.
 #[derive(Clone, Debug)]
@@ -67,8 +80,29 @@ pub struct Settings {
     pub tenants_dir: PathBuf,
     /// The folder that takes finished uploads: `<spool_new_dir>/<tenant>/<entry>`.
     pub spool_new_dir: PathBuf,
-    /// The largest file that each tenant may upload, in bytes.
-    pub upload_bytes_max: BTreeMap<TenantName, u64>,
+    /// What each tenant may put into its folder.
+    pub quotas: BTreeMap<TenantName, Quota>,
+}
+
+/// What a tenant may put into its drop folders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// The largest file that it may upload, in bytes.
+    pub upload_bytes_max: u64,
+    /// The bytes of all files there, unfinished ones too.
+    pub folder_bytes_max: u64,
+    /// The number of files there, unfinished ones too.
+    pub files_max: u64,
+}
+
+impl Default for Quota {
+    fn default() -> Self {
+        Self {
+            upload_bytes_max: 2 << 30,
+            folder_bytes_max: 100 << 30,
+            files_max: 100_000,
+        }
+    }
 }
 
 /// Somebody who may enter.
@@ -205,9 +239,10 @@ impl Door {
         let house = Arc::new(House {
             settings: self.settings,
             logins: Logins::new(logins),
-            uploads: Arc::new(Uploads::new()),
+            uploads: Arc::new(Uploads::new(Disk::default())),
             arrived,
             tenants: Arc::default(),
+            premises: Mutex::default(),
         });
         let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let strangers = Arc::new(Semaphore::new(STRANGERS_MAX));
@@ -260,18 +295,22 @@ struct House {
     uploads: Arc<Uploads>,
     arrived: Arc<Notify>,
     tenants: Arc<Mutex<HashMap<TenantName, usize>>>,
+    premises: Mutex<HashMap<TenantName, Arc<Premises>>>,
 }
 
 impl House {
     fn open_tree(&self, tenant: TenantName) -> io::Result<Tree> {
-        let limits = &self.settings.upload_bytes_max;
-        let upload_bytes_max = limits.get(&tenant).copied().unwrap_or(UPLOAD_BYTES_MAX);
+        let quota = self.settings.quotas.get(&tenant);
+        let premises = Arc::clone(lock(&self.premises).entry(tenant.clone()).or_default());
         Tree::open(
             (&self.settings.tenants_dir, &self.settings.spool_new_dir),
             tenant,
-            Arc::clone(&self.uploads),
-            Arc::clone(&self.arrived),
-            upload_bytes_max,
+            quota.copied().unwrap_or_default(),
+            Shared {
+                uploads: Arc::clone(&self.uploads),
+                arrived: Arc::clone(&self.arrived),
+                premises,
+            },
         )
     }
 }
@@ -282,4 +321,10 @@ impl House {
 pub fn parse_authorized_key(line: &str) -> Option<russh::keys::PublicKey> {
     let key = russh::keys::PublicKey::from_openssh(line.trim()).ok()?;
     (!matches!(key.algorithm(), russh::keys::Algorithm::Dsa)).then_some(key)
+}
+
+/// Nothing of ours panics half-way through a change under a lock, and one session's panic must not
+/// end the others.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

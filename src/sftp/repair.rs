@@ -12,6 +12,7 @@ use rustix::fs::{AtFlags, Dir, Mode, OFlags, RenameFlags, renameat, renameat_wit
 use rustix::io::Errno;
 
 use super::files::is_regular;
+use super::spooling::LINK_PREFIX;
 use crate::batch::TenantName;
 use crate::batch::name::{DropFolder, NameKind, SpoolName};
 use crate::disk::{Root, UPLOAD_PREFIX};
@@ -19,36 +20,70 @@ use crate::disk::{Root, UPLOAD_PREFIX};
 /// An inode, wherever it is named.
 type Inode = (u64, u64);
 
-/// Finishes the renames that a crash cut off: for each spool entry whose file lies in the drop
-/// folder under its upload's hidden name, or under the unfinished name it was being renamed from.
-/// Says how many were finished. Nothing else is touched. To be called before the door serves.
+/// What a spool entry says about its file's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// The file may lie under the name it was being renamed from.
+    New,
+    /// It has a row, so it has had its name: what its owner has called it since is its owner's
+    /// matter.
+    Held,
+}
+
+/// Finishes what a crash cut off: for each spool entry whose file lies in the drop folder under its
+/// upload's hidden name, the rename to the visible one; for those in `new_dir` also the rename from
+/// an unfinished name. Then entries that were hidden until then are shown. Says how many renames
+/// were finished. Nothing else is touched. To be called before the door serves.
 ///
-/// `spool_dirs` are the folders that hold `<tenant>/<spool name>`.
-pub fn repair(tenants_dir: &Path, spool_dirs: &[&Path]) -> io::Result<usize> {
+/// Both folders hold `<tenant>/<spool name>`.
+pub fn repair(tenants_dir: &Path, new_dir: &Path, held_dir: &Path) -> io::Result<usize> {
     let mut mended = 0;
-    for spool_dir in spool_dirs {
+    for (spool_dir, part) in [(new_dir, Part::New), (held_dir, Part::Held)] {
         for tenant in entries(spool_dir)? {
             let Some(name) = tenant.to_str().and_then(TenantName::parse) else {
                 continue;
             };
             let spool = spool_dir.join(&tenant);
-            let root = match Root::open(&tenants_dir.join(name.as_str())) {
-                Ok(root) if spool.is_dir() => root,
-                Ok(_) => continue,
+            if !spool.is_dir() {
+                continue;
+            }
+            match Root::open(&tenants_dir.join(name.as_str())) {
+                Ok(root) => mended += repair_tenant(&root, &spool, part)?,
                 // A tenant whose folder is gone has no names to mend.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
-            };
-            mended += repair_tenant(&root, &spool)?;
+            }
+            show_all(&spool)?;
         }
     }
     Ok(mended)
 }
 
-fn repair_tenant(root: &Root, spool: &Path) -> io::Result<usize> {
+/// Shows the entries whose files had not got their names. Whatever their clients have heard, it was
+/// not that the files were refused.
+fn show_all(spool: &Path) -> io::Result<()> {
+    let mut shown = 0;
+    for entry in entries(spool)? {
+        let name = entry
+            .to_str()
+            .and_then(|text| text.strip_prefix(LINK_PREFIX));
+        if let Some(name) = name.filter(|name| SpoolName::parse(name).is_some()) {
+            std::fs::rename(spool.join(&entry), spool.join(name))?;
+            shown += 1;
+        }
+    }
+    if shown > 0 {
+        crate::disk::sync_folder(spool)?;
+    }
+    Ok(())
+}
+
+fn repair_tenant(root: &Root, spool: &Path, part: Part) -> io::Result<usize> {
     let mut wanted: HashMap<DropFolder, HashMap<Inode, String>> = HashMap::new();
     for entry in entries(spool)? {
-        let Some(parsed) = entry.to_str().and_then(SpoolName::parse) else {
+        let name = entry.to_str().unwrap_or_default();
+        let name = name.strip_prefix(LINK_PREFIX).unwrap_or(name);
+        let Some(parsed) = SpoolName::parse(name) else {
             continue;
         };
         let stat = spool.join(&entry).symlink_metadata()?;
@@ -65,12 +100,16 @@ fn repair_tenant(root: &Root, spool: &Path) -> io::Result<usize> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             done => done?,
         };
-        mended += repair_folder(&opened, names)?;
+        mended += repair_folder(&opened, names, part)?;
     }
     Ok(mended)
 }
 
-fn repair_folder(folder: &OwnedFd, mut names: HashMap<Inode, String>) -> io::Result<usize> {
+fn repair_folder(
+    folder: &OwnedFd,
+    mut names: HashMap<Inode, String>,
+    part: Part,
+) -> io::Result<usize> {
     let mut mended = 0;
     let mut failed = None;
     names.retain(|inode, name| {
@@ -87,7 +126,7 @@ fn repair_folder(folder: &OwnedFd, mut names: HashMap<Inode, String>) -> io::Res
         }
         false
     });
-    if !names.is_empty() {
+    if part == Part::New && !names.is_empty() {
         mended += repair_renames(folder, &names)?;
     }
     if mended > 0 {
@@ -153,19 +192,23 @@ mod tests {
     #[test]
     fn a_cut_rename_is_finished_and_nothing_else_is_touched() {
         let home = tempfile::tempdir().expect("a temporary folder");
-        let (tenants, spool) = (home.path().join("tenants"), home.path().join("new"));
+        let tenants = home.path().join("tenants");
+        let (new, held) = (home.path().join("new"), home.path().join("held"));
         let tenant = tenants.join("acme");
         crate::sftp::lay_out(&tenant).expect("laid out");
-        std::fs::create_dir_all(spool.join("acme")).expect("made");
+        for spool in [&new, &held] {
+            std::fs::create_dir_all(spool.join("acme")).expect("made");
+        }
         let batch = "20261121T091502Z-7kq2xm";
-        let link = |file: &str, mark: &str, name: &str| {
+        let link_in = |spool: &Path, prefix: &str, (file, mark, name): (&str, &str, &str)| {
             let file = tenant.join(file);
             if !file.exists() {
                 std::fs::write(&file, file.as_os_str().as_bytes()).expect("written");
             }
-            let entry = spool.join(format!("acme/{batch}.{mark}.{name}"));
+            let entry = spool.join(format!("acme/{prefix}{batch}.{mark}.{name}"));
             std::fs::hard_link(file, entry).expect("linked");
         };
+        let link = |file: &str, mark: &str, name: &str| link_in(&new, "", (file, mark, name));
         link("whatsapp/.dropcast-up.a.json", "w", "a.json");
         std::fs::write(tenant.join("whatsapp/a.json"), b"an older one").expect("written");
         link("whatsapp/dry-run/b.json.part", "d", "b.json");
@@ -177,9 +220,19 @@ mod tests {
         std::fs::write(tenant.join("whatsapp/d.json"), b"a newer one").expect("written");
         std::fs::write(tenant.join("whatsapp/.dropcast-up.e.json"), b"half").expect("written");
 
-        let none = home.path().join("none");
-        let done = repair(&tenants, &[&spool, &none]).expect("repaired");
-        assert_eq!(done, 2);
+        // Cut off before the daemon was shown the entry.
+        let cut = ("whatsapp/.dropcast-up.f.json", "w", "f.json");
+        link_in(&new, LINK_PREFIX, cut);
+        // Taken, and renamed by its owner to an unfinished name, which it keeps.
+        link_in(&held, "", ("whatsapp/g.json.part", "w", "g.json"));
+        link_in(
+            &held,
+            "",
+            ("whatsapp/dry-run/.dropcast-up.h.json", "d", "h.json"),
+        );
+
+        let done = repair(&tenants, &new, &held).expect("repaired");
+        assert_eq!(done, 4);
         let read = |path: &str| std::fs::read(tenant.join(path)).expect("readable");
         assert!(read("whatsapp/a.json").ends_with(b".dropcast-up.a.json"));
         assert!(read("whatsapp/dry-run/b.json").ends_with(b"b.json.part"));
@@ -189,6 +242,9 @@ mod tests {
             "whatsapp/kept.json",
             "whatsapp/d.json.part",
             "whatsapp/.dropcast-up.e.json",
+            "whatsapp/f.json",
+            "whatsapp/g.json.part",
+            "whatsapp/dry-run/h.json",
         ] {
             assert!(tenant.join(untouched).exists(), "{untouched}");
         }
@@ -196,9 +252,19 @@ mod tests {
             ".dropcast-up.a.json",
             "dry-run/b.json.part",
             "was-called.json",
+            ".dropcast-up.f.json",
+            "g.json",
         ] {
             assert!(!tenant.join("whatsapp").join(gone).exists(), "{gone}");
         }
-        assert_eq!(repair(&tenants, &[&spool]).expect("repaired"), 0);
+        let none = home.path().join("none");
+        assert_eq!(repair(&tenants, &new, &none).expect("repaired"), 0);
+        let shown = new.join(format!("acme/{batch}.w.f.json"));
+        assert!(
+            shown.exists()
+                && !new
+                    .join(format!("acme/{LINK_PREFIX}{batch}.w.f.json"))
+                    .exists()
+        );
     }
 }

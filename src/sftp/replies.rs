@@ -8,13 +8,14 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use russh::ChannelWriteHalf;
 use russh::server::Msg;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
-use super::files::Refusal;
 use super::packet::{self, DATA_BYTES_MAX, DATA_HEAD_BYTES, Status};
+use super::refusal::{Refusal, unconfirmed};
 
 /// How many replies may wait. Some clients ask for a whole file at once, 32 KiB at a time: this is
 /// one of four gigabytes.
@@ -23,6 +24,11 @@ const REPLIES_MAX: usize = 128 << 10;
 const REPLY_BYTES_MAX: usize = 2 << 20;
 /// Replies are put together until they are this long: small SSH packets cost as much as large ones.
 const BATCH_BYTES: usize = 240 << 10;
+
+/// What a reply that is not known yet counts for: it will be a status.
+const LATER_BYTES: usize = 256;
+/// How long a client may take to open its window for what is next.
+const WINDOW_WAIT: Duration = Duration::from_mins(10);
 
 /// Why a reply does not go out.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,6 +49,13 @@ enum Reply {
         offset: u64,
         length: u32,
     },
+    /// What somebody was at work on; it counts as when it was not known.
+    Known(Vec<u8>),
+    /// Somebody is still at work on it.
+    Later {
+        id: u32,
+        reply: oneshot::Receiver<Vec<u8>>,
+    },
 }
 
 /// Where replies are put to be sent.
@@ -54,6 +67,8 @@ pub(super) struct Outbox {
 /// Where replies are taken from.
 pub(super) struct Outgoing {
     queue: mpsc::Receiver<Reply>,
+    /// Taken from the queue, and not known when those before it were sent.
+    kept: Option<Reply>,
     bytes: Arc<AtomicUsize>,
 }
 
@@ -63,6 +78,7 @@ pub(super) fn outbox() -> (Outbox, Outgoing) {
     let bytes = Arc::new(AtomicUsize::new(0));
     let outgoing = Outgoing {
         queue: receiver,
+        kept: None,
         bytes: Arc::clone(&bytes),
     };
     let queue = sender;
@@ -72,11 +88,26 @@ pub(super) fn outbox() -> (Outbox, Outgoing) {
 impl Outbox {
     /// Puts a reply in the queue.
     pub(super) fn push(&self, reply: Vec<u8>) -> Result<(), Unsent> {
-        let waiting = self.bytes.fetch_add(reply.len(), Ordering::Relaxed);
-        if waiting + reply.len() > REPLY_BYTES_MAX {
+        self.count(reply.len())?;
+        self.send(Reply::Bytes(reply))
+    }
+
+    /// Keeps the place of a reply that is not known yet.
+    pub(super) fn push_later(
+        &self,
+        id: u32,
+        reply: oneshot::Receiver<Vec<u8>>,
+    ) -> Result<(), Unsent> {
+        self.count(LATER_BYTES)?;
+        self.send(Reply::Later { id, reply })
+    }
+
+    fn count(&self, bytes: usize) -> Result<(), Unsent> {
+        let waiting = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        if waiting + bytes > REPLY_BYTES_MAX {
             return Err(Unsent::Flooded);
         }
-        self.send(Reply::Bytes(reply))
+        Ok(())
     }
 
     /// Puts a READ in the queue; its data is read when it can be sent.
@@ -107,24 +138,15 @@ impl Outbox {
 /// Sends the replies of a channel until its conversation is over, then says goodbye as OpenSSH
 /// does.
 pub(super) async fn deliver(mut replies: Outgoing, channel: ChannelWriteHalf<Msg>) {
-    while let Some(first) = replies.queue.recv().await {
-        let alone = replies.queue.is_empty();
-        let room = if alone { 0 } else { BATCH_BYTES };
-        let mut out = Vec::with_capacity(room + first.bytes_max());
-        let mut next = Some(first);
-        while let Some(reply) = next {
-            if let Reply::Bytes(bytes) = &reply {
-                replies.bytes.fetch_sub(bytes.len(), Ordering::Relaxed);
+    while let Some(out) = replies.next_batch().await {
+        match tokio::time::timeout(WINDOW_WAIT, channel.data_bytes(out)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return,
+            Err(_) => {
+                tracing::debug!("a client takes no replies, and loses its channel");
+                let _ = channel.close().await;
+                return;
             }
-            reply.append_to(&mut out);
-            next = if out.len() < BATCH_BYTES {
-                replies.queue.try_recv().ok()
-            } else {
-                None
-            };
-        }
-        if channel.data_bytes(out).await.is_err() {
-            return;
         }
     }
     // The client may be gone by now, and then nobody is left to be told.
@@ -133,17 +155,77 @@ pub(super) async fn deliver(mut replies: Outgoing, channel: ChannelWriteHalf<Msg
     let _ = channel.close().await;
 }
 
+impl Outgoing {
+    /// The next replies, put together as far as they can be sent; `None` when there will be none.
+    pub(super) async fn next_batch(&mut self) -> Option<Vec<u8>> {
+        let first = match self.kept.take() {
+            Some(kept) => kept,
+            None => self.queue.recv().await?,
+        };
+        let room = if self.queue.is_empty() {
+            0
+        } else {
+            BATCH_BYTES
+        };
+        let mut out = Vec::with_capacity(room + first.bytes_max());
+        let mut next = Some(first);
+        while let Some(mut reply) = next {
+            // What is known goes out before anything is waited for.
+            if !out.is_empty() && !reply.is_known() {
+                self.kept = Some(reply);
+                break;
+            }
+            self.bytes
+                .fetch_sub(reply.counted_bytes(), Ordering::Relaxed);
+            reply.append_to(&mut out).await;
+            next = if out.len() < BATCH_BYTES {
+                self.queue.try_recv().ok()
+            } else {
+                None
+            };
+        }
+        Some(out)
+    }
+}
+
 impl Reply {
     fn bytes_max(&self) -> usize {
         match self {
             Self::Bytes(bytes) => bytes.len(),
+            Self::Known(_) | Self::Later { .. } => LATER_BYTES,
             Self::Data { length, .. } => DATA_HEAD_BYTES + *length as usize,
         }
     }
 
-    fn append_to(self, out: &mut Vec<u8>) {
+    /// What it counts for among those that wait.
+    fn counted_bytes(&self) -> usize {
         match self {
-            Self::Bytes(bytes) => out.extend_from_slice(&bytes),
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Known(_) | Self::Later { .. } => LATER_BYTES,
+            Self::Data { .. } => 0,
+        }
+    }
+
+    /// Whether it can be sent; one that has come in meanwhile takes the place that was kept for it.
+    fn is_known(&mut self) -> bool {
+        let Self::Later { id, reply } = self else {
+            return true;
+        };
+        match reply.try_recv() {
+            Err(oneshot::error::TryRecvError::Empty) => return false,
+            // Its bytes were counted as those of the place.
+            Ok(bytes) => *self = Self::Known(bytes),
+            Err(oneshot::error::TryRecvError::Closed) => *self = Self::Known(lost(*id)),
+        }
+        true
+    }
+
+    async fn append_to(self, out: &mut Vec<u8>) {
+        match self {
+            Self::Bytes(bytes) | Self::Known(bytes) => out.extend_from_slice(&bytes),
+            Self::Later { id, reply } => {
+                out.extend(reply.await.unwrap_or_else(|_| lost(id)));
+            }
             Self::Data {
                 id,
                 file,
@@ -152,6 +234,11 @@ impl Reply {
             } => append_data(out, id, (&file, offset, length)),
         }
     }
+}
+
+/// The reply to what ended in a panic, or with the server: it may have been done.
+fn lost(id: u32) -> Vec<u8> {
+    unconfirmed().reply(id)
 }
 
 /// Reads a stretch of a file behind the head of its reply.

@@ -19,6 +19,11 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::batch::name::SpoolName;
 
+#[cfg(test)]
+mod closes;
+#[cfg(test)]
+mod tree;
+
 /// What takes longer than this hangs.
 const HANG: Duration = Duration::from_mins(1);
 const PASSWORD: &str = "correct horse";
@@ -35,6 +40,11 @@ struct World {
 
 impl World {
     async fn new() -> Self {
+        Self::with(Quota::default()).await
+    }
+
+    /// A world in which `acme` has this quota.
+    async fn with(quota: Quota) -> Self {
         let home = tempfile::tempdir().expect("a temporary folder");
         let path = |name: &str| home.path().join(name);
         let key = path("id");
@@ -67,7 +77,7 @@ impl World {
             host_keys_dir: path("host-keys"),
             tenants_dir: path("tenants"),
             spool_new_dir: path("spool/new"),
-            upload_bytes_max: std::collections::BTreeMap::new(),
+            quotas: [(TenantName::parse("acme").expect("a name"), quota)].into(),
         };
         for tenant in ["acme", "globex"] {
             lay_out(&settings.tenants_dir.join(tenant)).expect("laid out");
@@ -420,7 +430,7 @@ async fn nothing_doubtful_is_answered_ok() {
     let world = World::new().await;
     let (_ssh, sftp) = world.raw("acme").await;
     let handle = open_raw(&sftp, "/whatsapp/h.json", NEW).await;
-    for offset in [1 << 63, u64::MAX, super::UPLOAD_BYTES_MAX] {
+    for offset in [1 << 63, u64::MAX, Quota::default().upload_bytes_max] {
         let far = soon(sftp.write(&handle, offset, b"x".to_vec())).await;
         assert_eq!(status(far), Some(StatusCode::Failure), "{offset}");
         let end = soon(sftp.read(&handle, offset, 10)).await;
@@ -440,7 +450,7 @@ async fn nothing_doubtful_is_answered_ok() {
     soon(sftp.write(&handle, 0, b"[1]".to_vec()))
         .await
         .expect("written");
-    let far = soon(sftp.write(&handle, super::UPLOAD_BYTES_MAX, b"x".to_vec())).await;
+    let far = soon(sftp.write(&handle, Quota::default().upload_bytes_max, b"x".to_vec())).await;
     assert_eq!(status(far), Some(StatusCode::Failure));
     let closed = soon(sftp.close(handle)).await;
     assert_eq!(status(closed), Some(StatusCode::Failure));
@@ -673,7 +683,7 @@ async fn a_stop_ends_every_session() {
         host_keys_dir: world.home.path().join("host-keys"),
         tenants_dir: world.home.path().join("tenants"),
         spool_new_dir: world.home.path().join("spool/new"),
-        upload_bytes_max: std::collections::BTreeMap::new(),
+        quotas: std::collections::BTreeMap::new(),
     };
     let error = open(settings).await.expect_err("the port is taken");
     let wanted = format!("failed to listen on `{}`", world.address);

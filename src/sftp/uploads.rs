@@ -13,14 +13,16 @@ use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::extents::Extents;
-use super::files::Refusal;
 use super::jail::Name;
-use super::packet::Status;
+use super::refusal::{Refusal, superseded, taken};
+use super::room::Disk;
+use super::usage::{Charge, Full};
+use super::{Quota, lock};
 use crate::batch::TenantName;
 use crate::batch::name::DropFolder;
 
 /// How many locks all names share. Two names seldom meet on one, and when they do, one waits.
-const LOCKS: usize = 64;
+const LOCKS: usize = 1024;
 
 /// A name in a drop folder of a tenant.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -36,14 +38,17 @@ pub(super) struct Uploads {
     locks: [Mutex<()>; LOCKS],
     hasher: RandomState,
     open: Mutex<HashMap<Key, Weak<Upload>>>,
+    /// The disk that all of them go to.
+    pub(super) disk: Disk,
 }
 
 impl Uploads {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(disk: Disk) -> Self {
         Self {
             locks: std::array::from_fn(|_| Mutex::new(())),
             hasher: RandomState::new(),
             open: Mutex::new(HashMap::new()),
+            disk,
         }
     }
 
@@ -81,23 +86,25 @@ impl Uploads {
         Some(progress.extents.clone())
     }
 
-    /// Makes `file` the one that is being written to the name. The caller holds the name and has
-    /// ended any other upload to it.
+    /// Makes `file` the one that is being written to the charge's name. The caller holds the name
+    /// and has ended any other upload to it.
     pub(super) fn begin(
         self: &Arc<Self>,
-        key: Key,
         (file, written): (File, Extents),
-        end_wanted: EndWanted,
-        bytes_max: u64,
+        charge: Charge,
+        terms: Terms,
     ) -> io::Result<Arc<Upload>> {
+        // Not the end of what is written: a client may have set the size before it writes.
+        let size = file.metadata()?.len();
+        charge.set(size);
+        let key = charge.key().clone();
         let upload = Arc::new(Upload {
             key: key.clone(),
-            end_wanted,
-            bytes_max,
+            terms,
+            charge,
             progress: Mutex::new(Progress {
                 standing: Standing::Open,
-                // Not the end of what is written: a client may have set the size before it writes.
-                size: file.metadata()?.len(),
+                size,
                 extents: written,
                 end_given: false,
                 lacks_bytes: None,
@@ -123,14 +130,51 @@ pub(super) enum EndWanted {
     Yes,
 }
 
+/// What an upload is held to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    pub(super) end_wanted: EndWanted,
+    pub(super) quota: Quota,
+}
+
+/// Why bytes are not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Unfit {
+    /// There is no room for them by the last count of the tenant's folders.
+    Full(Full),
+    /// Whatever is counted.
+    Refused(Refusal),
+}
+
+impl From<Full> for Unfit {
+    fn from(full: Full) -> Self {
+        Self::Full(full)
+    }
+}
+
+impl From<Refusal> for Unfit {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<Unfit> for Refusal {
+    fn from(unfit: Unfit) -> Self {
+        match unfit {
+            Unfit::Full(full) => full.into(),
+            Unfit::Refused(refusal) => refusal,
+        }
+    }
+}
+
 /// A file that is being written.
 #[derive(Debug)]
 pub(super) struct Upload {
     pub(super) key: Key,
     pub(super) file: Arc<File>,
-    end_wanted: EndWanted,
-    /// The largest file that its tenant may upload.
-    bytes_max: u64,
+    terms: Terms,
+    /// What it takes up of the tenant's folders.
+    pub(super) charge: Charge,
     progress: Mutex<Progress>,
     uploads: Arc<Uploads>,
 }
@@ -157,20 +201,24 @@ enum Standing {
 }
 
 impl Upload {
-    /// Whether a write of `length` bytes at `offset` is within bounds. If it is not, the file will
-    /// never be whole.
+    /// Whether there is room for a write of `length` bytes at `offset`; takes it if there is.
     ///
     /// A client that opened the file to append names the offset all the same, and where the two
     /// differ its offset is what it means: going by the end instead would double bytes that came
     /// in after it asked for the size.
-    pub(super) fn takes(&self, offset: u64, length: u32) -> Result<(), Refusal> {
-        match offset.checked_add(u64::from(length)) {
-            Some(end) if end <= self.bytes_max => Ok(()),
-            _ => {
-                lock(&self.progress).lacks_bytes = Some(too_large());
-                Err(too_large())
-            }
-        }
+    pub(super) fn takes(&self, offset: u64, length: u32) -> Result<(), Unfit> {
+        let quota = self.terms.quota;
+        let end = offset.checked_add(u64::from(length));
+        let end = end.filter(|end| *end <= quota.upload_bytes_max);
+        let end = end.ok_or_else(too_large)?;
+        let disk = &self.uploads.disk;
+        disk.look_after(u64::from(length), &self.file)?;
+        Ok(self.charge.grow(end, quota)?)
+    }
+
+    /// Bytes that the client sent are not taken, so the file will never be whole.
+    pub(super) fn lacks_bytes(&self, refusal: &Refusal) {
+        lock(&self.progress).lacks_bytes = Some(refusal.clone());
     }
 
     /// Writes bytes; `takes` has checked where.
@@ -195,16 +243,40 @@ impl Upload {
     }
 
     /// Cuts the file, or says how long it will be.
-    pub(super) fn set_size(&self, size: u64) -> Result<(), Refusal> {
-        if size > self.bytes_max {
-            return Err(too_large());
+    pub(super) fn set_size(&self, size: u64) -> Result<(), Unfit> {
+        let quota = self.terms.quota;
+        if size > quota.upload_bytes_max {
+            return Err(too_large().into());
         }
         let mut progress = self.writable()?;
-        self.file.set_len(size)?;
+        if size > progress.size {
+            self.uploads.disk.look(&self.file)?;
+        }
+        self.charge.grow(size, quota)?;
+        if let Err(error) = self.file.set_len(size) {
+            // How long it is by now nobody knows.
+            let refusal = Refusal::from(error);
+            progress.lacks_bytes = Some(refusal.clone());
+            return Err(refusal.into());
+        }
+        self.charge.set(size);
         progress.extents.cut(size);
         progress.size = size;
         progress.end_given = true;
         Ok(())
+    }
+
+    /// Returns once what was written is on disk; refused when some of it was not.
+    pub(super) fn sync(&self) -> Result<(), Refusal> {
+        if let Some(refusal) = &self.writable()?.lacks_bytes {
+            return Err(refusal.clone());
+        }
+        self.file.sync_all().map_err(|error| {
+            // A second sync would succeed and mean nothing, also that of the close.
+            let refusal = Refusal::from(error);
+            self.lacks_bytes(&refusal);
+            refusal
+        })
     }
 
     /// Ends the writing. Refused when the file is not whole, or not this upload's any more.
@@ -218,7 +290,7 @@ impl Upload {
                 "this file has a hole: some of its bytes were never written",
             ));
         }
-        if self.end_wanted == EndWanted::Yes && !progress.end_given {
+        if self.terms.end_wanted == EndWanted::Yes && !progress.end_given {
             return Err(taken());
         }
         progress.standing = Standing::Sealed;
@@ -257,6 +329,8 @@ impl Drop for Upload {
                 tracing::debug!(%error, "failed to cut an abandoned upload at its first hole");
             }
         }
+        self.charge
+            .rest(|| self.file.metadata().map_or(0, |about| about.len()));
         let mut open = lock(&self.uploads.open);
         if open
             .get(&self.key)
@@ -267,24 +341,15 @@ impl Drop for Upload {
     }
 }
 
-/// What a client hears that writes to a file which is a batch by now.
-pub(super) fn taken() -> Refusal {
-    Refusal::new(
-        Status::PermissionDenied,
-        "this file has been taken; upload it again as a new file",
-    )
-}
-
-/// What a client hears whose name was taken over.
-pub(super) fn superseded() -> Refusal {
-    Refusal::failure("a newer upload of this name has taken over")
-}
-
 fn too_large() -> Refusal {
     Refusal::failure("this file is larger than an upload may be")
 }
 
-/// Nothing of ours panics while it holds a lock, and one session's panic must not end the others.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+#[cfg(test)]
+pub(super) fn key_of(name: &str) -> Key {
+    Key {
+        tenant: TenantName::parse("acme").expect("a name"),
+        folder: DropFolder::Whatsapp,
+        name: Name::parse(name.as_bytes()).expect("a name"),
+    }
 }

@@ -2,6 +2,8 @@
 //! scripted provider out, a temporary folder of its own.
 
 mod a_clean_stop_loses_nothing;
+#[cfg(feature = "fail-points")]
+mod a_close_survives_a_power_cut;
 mod a_start_says_what_is_wrong;
 mod every_fault_is_told;
 mod every_message_is_in_the_results_once;

@@ -26,11 +26,13 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    /// Starts it with these settings and waits until it says where its door is.
-    pub(crate) fn start(config: &Path, log: PathBuf) -> Self {
+    /// Starts it with these settings and waits until it says where its door is. `fail_points` says
+    /// where it dies and how long it waits, in a build that has such points.
+    pub(crate) fn start(config: &Path, log: PathBuf, fail_points: &str) -> Self {
         let out = File::create(&log).expect("the daemon's log is made");
         let err = out.try_clone().expect("one log for both");
         let child = serve(config)
+            .env("FAILPOINTS", fail_points)
             .stdout(out)
             .stderr(err)
             .spawn()
@@ -54,6 +56,12 @@ impl Daemon {
             let log = fs::read_to_string(&self.log).unwrap_or_default();
             panic!("the daemon ended with {status}:\n{log}");
         }
+    }
+
+    /// Waits until it has ended by itself.
+    #[cfg(feature = "fail-points")]
+    pub(crate) fn wait_for_end(mut self) {
+        ended(&mut self.child, END).expect("the process is known");
     }
 
     /// Kills it without a chance to finish anything.

@@ -180,10 +180,22 @@ impl World {
 
     /// Starts the daemon and waits until its door is open.
     pub(crate) fn run(&mut self) {
+        self.run_with("");
+    }
+
+    /// The same in a build that has points at which a test can step in, with these set.
+    pub(crate) fn run_with(&mut self, fail_points: &str) {
         assert!(self.daemon.is_none(), "one daemon at a time");
         self.starts += 1;
         let log = self.path(&format!("daemon-{}.log", self.starts));
-        self.daemon = Some(Daemon::start(&self.path("dropcast.toml"), log));
+        let config = self.path("dropcast.toml");
+        self.daemon = Some(Daemon::start(&config, log, fail_points));
+    }
+
+    /// Waits until the daemon has died by itself.
+    #[cfg(feature = "fail-points")]
+    pub(crate) fn died(&mut self) {
+        self.daemon.take().expect("a daemon runs").wait_for_end();
     }
 
     /// Kills the daemon as a power cut would.

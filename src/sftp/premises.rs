@@ -1,0 +1,46 @@
+//! What all sessions of one tenant share, beside the files themselves.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use super::ghosts::Ghosts;
+use super::syncs::GroupSync;
+use super::usage::Usage;
+use crate::batch::name::DropFolder;
+
+/// How many of a tenant's closes are at work at a time, so that there are threads left for the
+/// others.
+const CLOSES_AT_ONCE_MAX: usize = 64;
+
+/// One tenant's part of the door.
+#[derive(Debug)]
+pub(super) struct Premises {
+    pub(super) usage: Arc<Usage>,
+    pub(super) ghosts: Ghosts,
+    pub(super) spool_syncs: GroupSync,
+    drop_syncs: [GroupSync; 2],
+    pub(super) closes: Arc<Semaphore>,
+}
+
+impl Default for Premises {
+    fn default() -> Self {
+        Self {
+            usage: Arc::default(),
+            ghosts: Ghosts::default(),
+            spool_syncs: GroupSync::default(),
+            drop_syncs: Default::default(),
+            closes: Arc::new(Semaphore::new(CLOSES_AT_ONCE_MAX)),
+        }
+    }
+}
+
+impl Premises {
+    /// The syncs of a drop folder.
+    pub(super) fn drop_syncs(&self, folder: DropFolder) -> &GroupSync {
+        match folder {
+            DropFolder::Whatsapp => &self.drop_syncs[0],
+            DropFolder::DryRun => &self.drop_syncs[1],
+        }
+    }
+}
