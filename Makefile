@@ -1,12 +1,13 @@
 # demo   runs everything in a temporary folder against the built-in provider stand-in
 # test   sets itself up, then runs everything that a change must pass
 # bench  prints figures
+# fuzz-check  compiles the fuzz targets, which fuzz/README.md says how to run
 # setup  installs what the tests need, or says exactly what to install
 # fmt    formats the sources
 
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: demo test bench setup fmt
+.PHONY: demo test bench fuzz-check setup fmt
 
 demo:
 	cargo run --release --locked -- demo
@@ -24,6 +25,11 @@ test: setup
 bench:
 	cargo bench --locked --bench figures
 	cargo bench --locked --bench door
+
+# The sanitizers of a real run need a nightly compiler; whether the targets still fit does not.
+fuzz-check:
+	cp Cargo.lock fuzz/Cargo.lock
+	cargo check --manifest-path fuzz/Cargo.toml --target-dir target/fuzz
 
 setup:
 	@.ci/setup

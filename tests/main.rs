@@ -4,5 +4,7 @@ mod world;
 
 mod story;
 
+mod packets;
+
 mod shown;
 mod tidy;

@@ -20,7 +20,7 @@ use super::packet::{
 use super::pending::Pending;
 use super::refusal::{Refusal, fixed};
 use super::renaming::Onto;
-use super::replies::{Outbox, Unsent};
+use super::replies::{Outbox, Source, Unsent};
 use super::uploads::{Unfit, Upload};
 
 /// How many files and listings a session may have open.
@@ -68,8 +68,8 @@ struct Writing {
 
 struct Handle {
     opened: Opened,
-    /// Given back with the handle.
-    seat: OwnedSemaphorePermit,
+    /// Given back with the handle, or when the last READ that waits for the client is answered.
+    seat: Arc<OwnedSemaphorePermit>,
 }
 
 enum Opened {
@@ -146,8 +146,8 @@ impl Conversation {
             length,
         } = request
         {
-            return match self.file_to_read(handle) {
-                Ok(file) => Ok(self.replies.push_data(id, file, offset, length)?),
+            return match self.source(handle) {
+                Ok(source) => Ok(self.replies.push_data(id, source, offset, length)?),
                 Err(refusal) => Ok(self.replies.push(refusal.reply(id))?),
             };
         }
@@ -395,13 +395,24 @@ impl Conversation {
                 break handle;
             }
         };
+        let seat = Arc::new(seat);
         self.handles.insert(handle, Handle { opened, seat });
         packet::handle(id, handle)
     }
 
-    fn opened(&self, handle: Option<HandleId>) -> Result<&Opened, Refusal> {
+    fn kept(&self, handle: Option<HandleId>) -> Result<&Handle, Refusal> {
         let handle = handle.and_then(|handle| self.handles.get(&handle));
-        Ok(&handle.ok_or_else(no_such_handle)?.opened)
+        handle.ok_or_else(no_such_handle)
+    }
+
+    fn opened(&self, handle: Option<HandleId>) -> Result<&Opened, Refusal> {
+        Ok(&self.kept(handle)?.opened)
+    }
+
+    fn source(&self, handle: Option<HandleId>) -> Result<Source, Refusal> {
+        let file = self.file_to_read(handle)?;
+        let seat = Arc::clone(&self.kept(handle)?.seat);
+        Ok(Source { file, _seat: seat })
     }
 
     fn file_to_read(&self, handle: Option<HandleId>) -> Result<Arc<File>, Refusal> {

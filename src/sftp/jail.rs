@@ -10,6 +10,10 @@ use crate::disk::HIDDEN_PREFIX;
 /// The longest path looked at; a longer one names nothing.
 pub(super) const PATH_BYTES_MAX: usize = 4096;
 
+/// The longest name of a file that the daemon wrote: around the one that a tenant gave stand the
+/// batch and an ending, and file systems take no more.
+const WRITTEN_NAME_BYTES_MAX: usize = 255;
+
 /// What lies at the root beside the drop folder.
 pub(super) const README: &str = "README.txt";
 
@@ -90,9 +94,18 @@ impl Folder {
 pub(super) struct Name(String);
 
 impl Name {
-    /// Checks a name; the error says what is wrong with it.
+    /// Checks a name that a tenant gives a file; the error says what is wrong with it.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, BadName> {
-        if bytes.len() > NAME_BYTES_MAX {
+        Self::parse_within(bytes, NAME_BYTES_MAX)
+    }
+
+    /// Checks the name of a file that the daemon wrote.
+    pub(super) fn parse_written(bytes: &[u8]) -> Result<Self, BadName> {
+        Self::parse_within(bytes, WRITTEN_NAME_BYTES_MAX)
+    }
+
+    fn parse_within(bytes: &[u8], bytes_max: usize) -> Result<Self, BadName> {
+        if bytes.len() > bytes_max {
             return Err(BadName::TooLong);
         }
         let text = std::str::from_utf8(bytes).map_err(|_| BadName::NotUtf8)?;
@@ -160,7 +173,7 @@ pub(super) fn place(path: &[u8]) -> Place {
         },
         [b"whatsapp", parent, name] => match folder(parent) {
             Some(Folder::Drop(folder)) => upload(folder, name),
-            Some(Folder::Tray(tray)) => match Name::parse(name) {
+            Some(Folder::Tray(tray)) => match Name::parse_written(name) {
                 Ok(name) => Place::Written(tray, name),
                 Err(_) => Place::Nowhere,
             },

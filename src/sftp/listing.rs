@@ -101,7 +101,12 @@ impl Listing {
         let here = self.entries.fd()?;
         let as_drop = matches!(self.folder, Folder::Drop(_));
         let partial = entry.strip_prefix(UPLOAD_PREFIX.as_bytes());
-        let Ok(name) = Name::parse(partial.filter(|_| as_drop).unwrap_or(entry)) else {
+        let parsed = if as_drop {
+            Name::parse(partial.unwrap_or(entry))
+        } else {
+            Name::parse_written(entry)
+        };
+        let Ok(name) = parsed else {
             return Ok(None);
         };
         if self.folder == Folder::Root && name.as_str() != README {

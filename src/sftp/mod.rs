@@ -28,6 +28,9 @@ mod closing;
 mod connection;
 mod extents;
 mod files;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod ghosts;
 mod host_keys;
 mod jail;

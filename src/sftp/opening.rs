@@ -102,7 +102,9 @@ impl Tree {
         }
         let file = open_file(folder, &hidden, OFlags::RDWR)?;
         let written = match written_before {
-            Some(written) => written,
+            // A client that comes back goes by the size it is shown, so that has to be what is
+            // whole: neither a size that was set ahead nor what lies beyond a hole.
+            Some(written) => cut_at(&file, written.whole_from_start())?,
             None => cut_at_first_hole(&file)?,
         };
         Ok((file, written))
@@ -156,7 +158,11 @@ fn cut_at_first_hole(file: &File) -> Result<Extents, Refusal> {
         // An empty file has no bytes at all to seek from, and some file systems tell no holes.
         Err(_) => size,
     };
-    if whole < size {
+    cut_at(file, whole)
+}
+
+fn cut_at(file: &File, whole: u64) -> Result<Extents, Refusal> {
+    if whole < file.metadata()?.len() {
         file.set_len(whole)?;
     }
     Ok(Extents::of(whole))

@@ -30,7 +30,7 @@ impl Pending {
     pub(super) async fn begin(
         &mut self,
         id: u32,
-        (tree, upload, seat): (Arc<Tree>, Arc<Upload>, OwnedSemaphorePermit),
+        (tree, upload, seat): (Arc<Tree>, Arc<Upload>, Arc<OwnedSemaphorePermit>),
     ) -> oneshot::Receiver<Vec<u8>> {
         self.0.retain(|(_, close)| !close.is_finished());
         if self.0.len() == PENDING_MAX {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use russh::ChannelWriteHalf;
 use russh::server::Msg;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::packet::{self, DATA_BYTES_MAX, DATA_HEAD_BYTES, Status};
 use super::refusal::{Refusal, unconfirmed};
@@ -39,13 +39,21 @@ pub(super) enum Unsent {
     Closed,
 }
 
+/// A file to read from. It counts among the open files of its session as long as a READ waits for
+/// it, also past its close: a client that reads no answers could hold any number of files else.
+#[derive(Clone)]
+pub(super) struct Source {
+    pub(super) file: Arc<File>,
+    pub(super) _seat: Arc<OwnedSemaphorePermit>,
+}
+
 /// A reply on its way.
 enum Reply {
     Bytes(Vec<u8>),
     /// The data is read when it can be sent, so a waiting READ holds none.
     Data {
         id: u32,
-        file: Arc<File>,
+        source: Source,
         offset: u64,
         length: u32,
     },
@@ -114,14 +122,14 @@ impl Outbox {
     pub(super) fn push_data(
         &self,
         id: u32,
-        file: Arc<File>,
+        source: Source,
         offset: u64,
         length: u32,
     ) -> Result<(), Unsent> {
         let length = length.min(DATA_BYTES_MAX);
         self.send(Reply::Data {
             id,
-            file,
+            source,
             offset,
             length,
         })
@@ -228,10 +236,10 @@ impl Reply {
             }
             Self::Data {
                 id,
-                file,
+                source,
                 offset,
                 length,
-            } => append_data(out, id, (&file, offset, length)),
+            } => append_data(out, id, (&source.file, offset, length)),
         }
     }
 }
@@ -271,6 +279,8 @@ fn append_data(out: &mut Vec<u8>, id: u32, (file, offset, length): (&File, u64, 
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::Semaphore;
+
     use super::*;
 
     /// A client that asks for ever and never reads the answers must lose its channel before it
@@ -285,15 +295,19 @@ mod tests {
         assert!(matches!(queue.push(kilobyte()), Err(Unsent::Flooded)));
 
         let (queue, unread) = outbox();
-        let file = Arc::new(tempfile::tempfile().expect("a file"));
+        let seats = Arc::new(Semaphore::new(1));
+        let source = Source {
+            file: Arc::new(tempfile::tempfile().expect("a file")),
+            _seat: Arc::new(seats.try_acquire_owned().expect("a seat")),
+        };
         for id in 0..REPLIES_MAX as u32 {
-            let read = queue.push_data(id, Arc::clone(&file), 0, u32::MAX);
+            let read = queue.push_data(id, source.clone(), 0, u32::MAX);
             read.expect("within the bound");
         }
-        let more = queue.push_data(0, Arc::clone(&file), 0, 1);
+        let more = queue.push_data(0, source.clone(), 0, 1);
         assert!(matches!(more, Err(Unsent::Flooded)));
         drop(unread);
-        let late = queue.push_data(0, file, 0, 1);
+        let late = queue.push_data(0, source, 0, 1);
         assert!(matches!(late, Err(Unsent::Closed)));
     }
 

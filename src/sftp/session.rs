@@ -22,6 +22,9 @@ use crate::batch::TenantName;
 
 /// How many channels a connection may have.
 const CHANNELS_MAX: usize = 4;
+/// How many channels a connection may have had in its life. The transport remembers some kilobytes
+/// of each that we closed before its client did, as we do after an EOF.
+const CHANNELS_EVER_MAX: usize = 4096;
 
 /// What is known of a connection.
 pub(super) struct Session {
@@ -32,6 +35,7 @@ pub(super) struct Session {
     tenant: Option<TenantName>,
     tree: Option<Arc<Tree>>,
     channels: HashMap<ChannelId, Line>,
+    channels_ever: usize,
     handles: Arc<Semaphore>,
     seats: Seats,
 }
@@ -70,6 +74,7 @@ impl Session {
             tenant: None,
             tree: None,
             channels: HashMap::new(),
+            channels_ever: 0,
             handles: Arc::new(Semaphore::new(HANDLES_MAX)),
             seats,
         }
@@ -161,15 +166,22 @@ impl Handler for Session {
         &mut self,
         channel: Channel<Msg>,
         reply: ChannelOpenHandle,
-        _ssh: &mut Ssh,
+        ssh: &mut Ssh,
     ) -> Result<(), Self::Error> {
         // Nobody says when a channel that we have closed is gone.
         self.channels
             .retain(|_, line| !matches!(line, Line::Ending(delivery) if delivery.0.is_finished()));
-        if self.channels.len() >= CHANNELS_MAX {
+        let is_worn = self.channels_ever >= CHANNELS_EVER_MAX;
+        if is_worn || self.channels.len() >= CHANNELS_MAX {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
+            if is_worn && self.channels.is_empty() {
+                // A client that shares one connection among its jobs makes a fresh one.
+                let words = "this connection has had its share of channels";
+                ssh.disconnect(russh::Disconnect::TooManyConnections, words, "en")?;
+            }
             return Ok(());
         }
+        self.channels_ever += 1;
         // Without its reading half a channel's data comes to `data` alone. A reading half that
         // nobody empties would make the connection wait for it.
         let (_, write_half) = channel.split();

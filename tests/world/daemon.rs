@@ -64,6 +64,11 @@ impl Daemon {
         ended(&mut self.child, END).expect("the process is known");
     }
 
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Kills it without a chance to finish anything.
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("the process is killed");

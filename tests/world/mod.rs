@@ -213,6 +213,12 @@ impl World {
         self.daemon.as_ref().expect("a daemon runs").sftp_port
     }
 
+    /// Where the system tells this of the running daemon.
+    pub(crate) fn process(&self, file: &str) -> PathBuf {
+        let pid = self.daemon.as_ref().expect("a daemon runs").pid();
+        Path::new("/proc").join(pid.to_string()).join(file)
+    }
+
     /// The client of this tenant.
     pub(crate) fn client(&self, tenant: &str) -> Sftp {
         self.client_with_key_of(tenant, tenant)

@@ -187,6 +187,12 @@ impl Framer {
         })
     }
 
+    /// How much of the input is kept.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(in crate::sftp) fn held_bytes(&self) -> usize {
+        self.held.len()
+    }
+
     /// Moves bytes from the input until `count` are held; says whether they are.
     fn hold_up_to(&mut self, count: usize, input: &mut &[u8]) -> bool {
         let missing = count.saturating_sub(self.held.len());
