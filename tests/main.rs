@@ -4,6 +4,7 @@ mod world;
 
 mod story;
 
+mod clients;
 mod packets;
 
 mod shown;

@@ -440,12 +440,14 @@ impl Conversation {
             }
             done => done,
         };
-        if let Err(unfit) = taken {
-            let refusal = Refusal::from(unfit);
-            upload.lacks_bytes(&refusal);
-            return Err(refusal);
+        match taken {
+            Ok(at) => Ok((upload, at)),
+            Err(unfit) => {
+                let refusal = Refusal::from(unfit);
+                upload.lacks_bytes(&refusal);
+                Err(refusal)
+            }
         }
-        Ok((upload, offset))
     }
 
     fn upload_to_write(&self, handle: Option<HandleId>) -> Result<Arc<Upload>, Refusal> {

@@ -217,6 +217,8 @@ fn preferred() -> Preferred {
         kex::CURVE25519_PRE_RFC_8731,
         kex::DH_G16_SHA512,
         kex::DH_G18_SHA512,
+        // JSch, which many Java programs still carry, knows none of the above.
+        kex::ECDH_SHA2_NISTP256,
         kex::EXTENSION_SUPPORT_AS_SERVER,
         // Left out of this list, protection against cut-out packets would silently be off.
         kex::EXTENSION_OPENSSH_STRICT_KEX_AS_SERVER,

@@ -68,7 +68,11 @@ impl Tree {
             },
             quota: self.quota,
         };
-        Ok(self.uploads.begin(begun, charge, terms)?)
+        let upload = self.uploads.begin(begun, charge, terms)?;
+        if flags.has(OpenFlags::APPEND) {
+            upload.append();
+        }
+        Ok(upload)
     }
 
     /// Takes room for the upload among the tenant's files.

@@ -423,6 +423,31 @@ async fn a_newer_open_takes_the_name_over() {
     world.end().await;
 }
 
+/// Some clients leave it to the server where the end is: their bytes must not land on the first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bytes_that_are_appended_go_to_the_end() {
+    let world = World::new().await;
+    let (_ssh, sftp) = world.raw("acme").await;
+    let append = OpenFlags::WRITE | OpenFlags::CREATE | OpenFlags::APPEND;
+    let told: [&[(u64, &[u8])]; 3] = [
+        &[(0, b"[1,"), (0, b"2,")],
+        &[(0, b"3,"), (2, b"4,"), (0, b"5,")],
+        &[(11, b"6"), (12, b"]")],
+    ];
+    for writes in told {
+        let handle = open_raw(&sftp, "/whatsapp/a.json.part", append).await;
+        for (offset, bytes) in writes {
+            soon(sftp.write(&handle, *offset, bytes.to_vec()))
+                .await
+                .expect("written");
+        }
+        soon(sftp.close(handle)).await.expect("closed");
+    }
+    let content = std::fs::read(world.file("a.json.part")).expect("visible");
+    assert_eq!(content, b"[1,2,3,4,5,6]");
+    world.end().await;
+}
+
 /// A file with a hole, a change to a taken file, or bytes where no file reaches must never be
 /// answered with OK.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

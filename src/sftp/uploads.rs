@@ -107,6 +107,7 @@ impl Uploads {
                 size,
                 extents: written,
                 end_given: false,
+                placing: Placing::ByOffset,
                 lacks_bytes: None,
             }),
             file: Arc::new(file),
@@ -185,9 +186,21 @@ struct Progress {
     extents: Extents,
     size: u64,
     end_given: bool,
+    placing: Placing,
     /// Why bytes that the client sent are not in the file, if some are not. Some clients close it
     /// all the same, as if it were whole.
     lacks_bytes: Option<Refusal>,
+}
+
+/// Where bytes go that a client writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Placing {
+    /// Where it says.
+    ByOffset,
+    /// It opened the file to append and may yet show that it leaves the place to us.
+    Appending,
+    /// At the end, whatever it says.
+    AtEnd,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -201,19 +214,38 @@ enum Standing {
 }
 
 impl Upload {
-    /// Whether there is room for a write of `length` bytes at `offset`; takes it if there is.
+    /// From here on writes may leave it to us where the end is.
+    pub(super) fn append(&self) {
+        lock(&self.progress).placing = Placing::Appending;
+    }
+
+    /// Where a write of `length` bytes at `offset` goes, if there is room for it, which it takes.
     ///
-    /// A client that opened the file to append names the offset all the same, and where the two
-    /// differ its offset is what it means: going by the end instead would double bytes that came
-    /// in after it asked for the size.
-    pub(super) fn takes(&self, offset: u64, length: u32) -> Result<(), Unfit> {
+    /// Most clients that opened the file to append name the offset all the same, and where it is
+    /// not the end their offset is what they mean: going by the end instead would double bytes that
+    /// came in after they asked for the size. Some rely on the flag and begin at nought again and
+    /// again; nobody else does so behind the first byte.
+    pub(super) fn takes(&self, offset: u64, length: u32) -> Result<u64, Unfit> {
+        let at = self.place(offset);
         let quota = self.terms.quota;
-        let end = offset.checked_add(u64::from(length));
+        let end = at.checked_add(u64::from(length));
         let end = end.filter(|end| *end <= quota.upload_bytes_max);
         let end = end.ok_or_else(too_large)?;
         let disk = &self.uploads.disk;
         disk.look_after(u64::from(length), &self.file)?;
-        Ok(self.charge.grow(end, quota)?)
+        self.charge.grow(end, quota)?;
+        Ok(at)
+    }
+
+    fn place(&self, offset: u64) -> u64 {
+        let mut progress = lock(&self.progress);
+        if progress.placing == Placing::Appending && offset == 0 && progress.size > 0 {
+            progress.placing = Placing::AtEnd;
+        }
+        match progress.placing {
+            Placing::AtEnd => progress.size,
+            Placing::ByOffset | Placing::Appending => offset,
+        }
     }
 
     /// Bytes that the client sent are not taken, so the file will never be whole.

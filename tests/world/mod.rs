@@ -102,9 +102,24 @@ impl World {
         }
     }
 
+    /// The same where large files may lie, which a temporary folder in memory is not.
+    pub(crate) fn roomy() -> Self {
+        let roomy = env!("CARGO_TARGET_TMPDIR");
+        Self {
+            folder: tempfile::tempdir_in(roomy).expect("a temporary folder"),
+            daemon: None,
+            starts: 0,
+        }
+    }
+
     /// These tenants, whose provider does not listen yet; no daemon runs.
     pub(crate) fn prepare(tenants: &[TenantPlan], provider: &Reserved) -> Self {
-        let world = Self::empty();
+        Self::empty().laid_out(tenants, provider)
+    }
+
+    /// The same in the folder of this world.
+    pub(crate) fn laid_out(self, tenants: &[TenantPlan], provider: &Reserved) -> Self {
+        let world = self;
         world.write(
             "dropcast.toml",
             "data_dir = \"data\"\n\

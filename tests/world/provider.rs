@@ -21,6 +21,9 @@ const BACKLOG: u32 = 4_096;
 /// Stack of the thread that serves one connection.
 const STACK_BYTES: usize = 512 << 10;
 
+/// How long a gate may keep an answer back; no story is that slow.
+const GATE: Duration = Duration::from_mins(5);
+
 /// The largest request body taken.
 const BODY_BYTES_MAX: usize = 1 << 20;
 
@@ -31,6 +34,8 @@ pub(crate) enum Answer {
     Accept,
     /// Takes the message and answers after this long.
     AcceptAfter(Duration),
+    /// Takes the message and answers once the gate is open.
+    AcceptBehind(Gate),
     /// Does not take it, and answers with this status, these headers and this body.
     Refuse(u16, Vec<(&'static str, String)>, String),
     /// Takes the message and never answers; the connection stays open.
@@ -41,6 +46,24 @@ pub(crate) enum Answer {
     CutShort,
     /// Takes the message, and a proxy in between answers 200 with a page for people.
     Page,
+}
+
+/// What keeps answers back until a story opens it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Gate(Arc<(Mutex<bool>, Condvar)>);
+
+impl Gate {
+    /// Lets every answer go, also those to come.
+    pub(crate) fn open(&self) {
+        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.0.1.notify_all();
+    }
+
+    fn wait(&self) {
+        let shut = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = self.0.1.wait_timeout_while(shut, GATE, |open| !*open);
+        drop(open);
+    }
 }
 
 impl Answer {
@@ -430,6 +453,10 @@ fn reply(
         Answer::Accept => accepted(),
         Answer::AcceptAfter(latency) => {
             thread::sleep(latency);
+            accepted()
+        }
+        Answer::AcceptBehind(gate) => {
+            gate.wait();
             accepted()
         }
         Answer::Refuse(status, headers, body) => response(status, &headers, &body, JSON),

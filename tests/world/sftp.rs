@@ -33,6 +33,14 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
+    fn of(output: &Output) -> Self {
+        Self {
+            ok: output.status.success(),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
     /// Panics with the client's complaints unless every command was carried out.
     pub(crate) fn expect_ok(self) -> String {
         assert!(self.ok, "the client failed:\n{}\n{}", self.out, self.err);
@@ -109,17 +117,7 @@ impl Sftp {
 
     /// Carries out commands in one session, up to the first that fails.
     pub(crate) fn run(&self, commands: &[String]) -> Ran {
-        let child = self.spawn(commands, &[]);
-        let Output {
-            status,
-            stdout,
-            stderr,
-        } = output_within(child, RUN);
-        Ran {
-            ok: status.success(),
-            out: String::from_utf8_lossy(&stdout).into_owned(),
-            err: String::from_utf8_lossy(&stderr).into_owned(),
-        }
+        Ran::of(&output_within(self.spawn(commands, &[]), RUN))
     }
 
     /// Begins an upload that is held to this many kilobits a second.
@@ -184,6 +182,19 @@ pub(crate) fn make_key(path: &Path) -> String {
     public.trim().to_owned()
 }
 
+/// Runs a client of any kind to its end; it is killed, and with it what it started, after `limit`.
+pub(crate) fn run_within(mut command: Command, limit: Duration) -> Ran {
+    let child = command
+        .env_remove("SSH_AUTH_SOCK")
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}; run `make setup`"));
+    Ran::of(&output_within(child, limit))
+}
+
 /// The output of a process that leads a group; the group is killed after `limit`.
 fn output_within(child: Child, limit: Duration) -> Output {
     let group = Pid::from_child(&child);
@@ -194,7 +205,8 @@ fn output_within(child: Child, limit: Duration) -> Output {
         if begun.elapsed() > limit {
             kill_process_group(group, Signal::KILL).expect("the client is killed");
             let output = reading.join().expect("the reader ends");
-            panic!("the client did not end within {limit:?}: {output:?}");
+            let Ran { out, err, .. } = Ran::of(&output.expect("the client is known"));
+            panic!("the client did not end within {limit:?}:\n{out}\n{err}");
         }
         std::thread::sleep(Duration::from_millis(2));
     }
