@@ -9,6 +9,7 @@ use crate::world::{World, sftp};
 mod commands;
 mod demo;
 mod examples;
+mod host_keys;
 mod manual;
 mod readme;
 mod unit;

@@ -38,7 +38,7 @@ const ROOMS: [(&str, &[&str], &str); 17] = [
     (
         "cli",
         &[
-            "config", "daemon", "store", "batch", "provider", "clock", "crash",
+            "config", "daemon", "store", "batch", "provider", "sftp", "clock", "crash",
         ],
         "a command asks the daemon; it does not reach around it",
     ),
@@ -82,8 +82,11 @@ const PARTS: [(&str, &[&str], &str); 2] = [
             "sftp::Login",
             "sftp::Quota",
             "sftp::Settings",
-            "sftp::parse_authorized_key",
-            "sftp::parse_password_hash",
+            "sftp::AuthorizedKey",
+            "sftp::Gate",
+            "sftp::Require",
+            "sftp::CONNECTIONS_MAX",
+            "sftp::TENANT_SESSIONS_MAX",
             "provider::Settings",
             "provider::Kind",
             "provider::Secret",
@@ -99,10 +102,11 @@ const PARTS: [(&str, &[&str], &str); 2] = [
             "store",
             "batch",
             "provider::sandbox",
+            "sftp::host_keys",
             "clock",
             "crash",
         ],
-        "of a provider it may name the stand-in that it serves",
+        "of a provider it may name the stand-in that it serves, of the door its keys",
     ),
 ];
 
@@ -187,6 +191,7 @@ const CRATES: &[Crate] = &[
     ),
     ("memchr", EVERYWHERE, ""),
     ("notify", &["inbox"], "only the inbox watches folders"),
+    ("ppp", &["sftp"], "proxies stand before the door"),
     (
         "prometheus_client",
         &["admin"],
@@ -286,6 +291,10 @@ const PURE: &[&str] = &[
     "sftp/packet",
     "sftp/packet.rs",
     "sftp/jail.rs",
+    "sftp/authorized.rs",
+    "sftp/certificates.rs",
+    "sftp/crowd.rs",
+    "sftp/penalties.rs",
     "provider/meta_cloud.rs",
 ];
 

@@ -55,12 +55,18 @@ struct VerdictLabels {
     verdict: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: &'static str,
+}
+
 /// The figures. All methods may be called from anywhere at any time.
 #[derive(Debug)]
 pub struct Figures {
     registry: Registry,
     messages: Family<OutcomeLabels, Counter>,
     batches: Family<VerdictLabels, Counter>,
+    turned_away: Family<ReasonLabels, Counter>,
     in_flight: Gauge,
     send_seconds: Histogram,
     readiness: AtomicU8,
@@ -73,6 +79,7 @@ impl Figures {
         let figures = Self {
             messages: Family::default(),
             batches: Family::default(),
+            turned_away: Family::default(),
             in_flight: Gauge::default(),
             send_seconds: Histogram::new(SEND_SECONDS),
             readiness: AtomicU8::new(Readiness::Starting as u8),
@@ -89,6 +96,11 @@ impl Figures {
             "batches",
             "Files by what became of them",
             figures.batches.clone(),
+        );
+        registry.register(
+            "connections_turned_away",
+            "SFTP connections that got no place, by why",
+            figures.turned_away.clone(),
         );
         registry.register(
             "in_flight",
@@ -131,6 +143,13 @@ impl Figures {
             verdict: verdict.to_owned(),
         };
         self.batches.get_or_create(&labels).inc();
+    }
+
+    /// Counts a connection that the door has turned away.
+    pub fn turned_away(&self, reason: &'static str) {
+        self.turned_away
+            .get_or_create(&ReasonLabels { reason })
+            .inc();
     }
 
     /// A request leaves.
@@ -184,6 +203,7 @@ mod tests {
         figures.outcome(&tenant, "accepted");
         figures.outcome(&tenant, "accepted");
         figures.verdict(&tenant, "partial");
+        figures.turned_away("penalised");
         figures.attempt_began();
         figures.attempt_began();
         figures.attempt_ended(Duration::from_millis(40));
@@ -191,6 +211,7 @@ mod tests {
         for line in [
             r#"dropcast_messages_total{tenant="acme",outcome="accepted"} 2"#,
             r#"dropcast_batches_total{tenant="acme",verdict="partial"} 1"#,
+            r#"dropcast_connections_turned_away_total{reason="penalised"} 1"#,
             "dropcast_in_flight 1",
             r#"dropcast_send_seconds_bucket{le="0.025"} 0"#,
             r#"dropcast_send_seconds_bucket{le="0.05"} 1"#,

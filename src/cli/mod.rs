@@ -13,6 +13,7 @@ use crate::crash;
 mod config;
 mod demo;
 mod hash_password;
+mod host_key;
 mod sandbox;
 mod serve;
 
@@ -61,6 +62,9 @@ enum Command {
     /// Looks at the settings.
     #[command(subcommand)]
     Config(Config),
+    /// Shows and replaces the keys by which clients know the door.
+    #[command(subcommand)]
+    HostKey(HostKey),
     /// Makes the hash of a password for `password_hash`.
     ///
     /// The password is asked for on a terminal, and read from the first line of the input anywhere
@@ -86,6 +90,36 @@ enum Config {
         #[arg(long)]
         json: bool,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum HostKey {
+    /// Shows file, kind and fingerprint of each key, and its line for `known_hosts`.
+    Show {
+        #[command(flatten)]
+        config: ConfigOption,
+        /// The name by which clients know this machine, for `known_hosts`.
+        #[arg(long, value_name = "NAME")]
+        host: Option<String>,
+        /// Writes JSON instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Makes the next keys beside the present ones, which stay in force.
+    Rotate {
+        #[command(flatten)]
+        config: ConfigOption,
+        /// Puts the next keys in force at the next start, and keeps the former ones as `*.old`.
+        #[arg(long)]
+        finish: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+struct ConfigOption {
+    /// The settings file.
+    #[arg(long = "config", value_name = "PATH", env = CONFIG_VARIABLE, default_value = CONFIG_PATH)]
+    path: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -124,6 +158,22 @@ pub fn run() -> ExitCode {
                 config::Form::Toml
             };
             config::show(&path.path, form)
+        }
+        Command::HostKey(HostKey::Show { config, host, json }) => {
+            let form = if json {
+                host_key::Form::Json
+            } else {
+                host_key::Form::Text
+            };
+            host_key::show(&config.path, host.as_deref(), form)
+        }
+        Command::HostKey(HostKey::Rotate { config, finish }) => {
+            let step = if finish {
+                host_key::Step::Finish
+            } else {
+                host_key::Step::Prepare
+            };
+            host_key::rotate(&config.path, step)
         }
         Command::HashPassword => hash_password::run(),
         Command::Sandbox { listen } => return sandbox::run(listen),
@@ -169,6 +219,8 @@ mod tests {
             "dropcast demo --keep",
             "dropcast config check /a.toml",
             "dropcast config show --json /a.toml",
+            "dropcast host-key show --config /a.toml --host files.example.com --json",
+            "dropcast host-key rotate --config /a.toml --finish",
             "dropcast hash-password",
             "dropcast sandbox --listen 127.0.0.1:0",
         ] {

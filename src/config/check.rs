@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::file::{File, Section};
-use super::login::Users;
+use super::login::{self, Users};
 use super::problem::{Error, Findings, Place, why_unreadable};
 use super::tenant;
 use super::{Config, Retention, keys};
 use crate::batch::TenantName;
+use crate::sftp::{CONNECTIONS_MAX, Gate};
 
 const SFTP_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 2022);
 const TENANTS_DIR: &str = "tenants.d";
@@ -77,6 +78,7 @@ fn read_main(path: &Path, findings: &Findings) -> Option<Main> {
     let mut config = Config {
         data_dir: PathBuf::new(),
         sftp_listen: SFTP_LISTEN,
+        gate: Gate::default(),
         admin_listen: None,
         tenants: Vec::new(),
         notes: Vec::new(),
@@ -89,6 +91,7 @@ fn read_main(path: &Path, findings: &Findings) -> Option<Main> {
         config.data_dir = data_dir(&top);
         let sftp = top.section("sftp");
         config.sftp_listen = sftp.address("listen").unwrap_or(SFTP_LISTEN);
+        config.gate = gate(&sftp);
         config.admin_listen = admin_listen(&top.section("admin"), config.sftp_listen);
         top.section("receipts").address("listen");
         retention = tenant::retention(&top.section("retention"), RETENTION);
@@ -98,6 +101,17 @@ fn read_main(path: &Path, findings: &Findings) -> Option<Main> {
         tenants_dir,
         retention,
     })
+}
+
+fn gate(sftp: &Section<'_>) -> Gate {
+    let most = sftp.count("connections_per_address_max", 1..=CONNECTIONS_MAX as u64);
+    let most = most.and_then(|most| usize::try_from(most).ok());
+    Gate {
+        proxy_from: login::networks(sftp, "proxy_from"),
+        shared_addresses: login::networks(sftp, "shared_addresses"),
+        connections_per_address_max: most
+            .unwrap_or_else(|| Gate::default().connections_per_address_max),
+    }
 }
 
 fn data_dir(top: &Section<'_>) -> PathBuf {

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use super::file::{Section, shown_text};
 use super::problem::Place;
 use crate::batch::TenantName;
-use crate::sftp;
+use crate::sftp::{self, AuthorizedKey, Require};
 
 /// The longest user name, in bytes.
 const USER_BYTES_MAX: usize = 64;
@@ -63,30 +63,52 @@ fn login(section: &Section<'_>, tenant: &TenantName, users: &mut Users) -> sftp:
         let full = section.full("password_hash");
         section.problem("password_hash", format!("`{full}` {problem}"));
     }
-    let keys = section.texts("authorized_keys");
-    for (at, line) in &keys {
-        if let Err(problem) = check_key(line) {
-            let full = section.full("authorized_keys");
-            section
-                .file()
-                .problem(*at, format!("`{full}` holds {problem}"));
-        }
-    }
-    if !section.has("password_hash") && keys.is_empty() {
-        let who = user.map_or("this login".into(), |user| format!("`{user}`"));
+    let (has_key, authorized_keys) = authorized_keys(section);
+    let who = user.map_or("this login".into(), |user| format!("`{user}`"));
+    if !section.has("password_hash") && !has_key {
         let text = format!("{who} has no way in; give it `password_hash` or `authorized_keys`");
         section.problem("user", text);
+    }
+    let require = section.word(
+        "require",
+        &[
+            ("any", Require::Any),
+            ("key-and-password", Require::KeyAndPassword),
+        ],
+    );
+    if require == Some(Require::KeyAndPassword) && !(section.has("password_hash") && has_key) {
+        let text = format!("{who} needs both `authorized_keys` and `password_hash` for that");
+        section.problem("require", text);
     }
     sftp::Login {
         user: user.unwrap_or_default().to_owned(),
         tenant: tenant.clone(),
         password_hash: password_hash.unwrap_or_default().to_owned(),
-        authorized_keys: keys.iter().map(|(_, line)| (*line).to_owned()).collect(),
+        authorized_keys,
         allow_from: networks(section, "allow_from"),
+        require: require.unwrap_or_default(),
     }
 }
 
-fn networks(section: &Section<'_>, key: &str) -> Vec<IpNet> {
+/// The keys of a login, and whether there is any, good or not.
+fn authorized_keys(section: &Section<'_>) -> (bool, Vec<AuthorizedKey>) {
+    let lines = section.texts("authorized_keys");
+    let mut keys = Vec::new();
+    for (at, line) in &lines {
+        match AuthorizedKey::parse(line) {
+            Ok(key) => keys.push(key),
+            Err(problem) => {
+                let full = section.full("authorized_keys");
+                let text = format!("`{full}` holds {problem}");
+                section.file().problem(*at, text);
+            }
+        }
+    }
+    (!lines.is_empty(), keys)
+}
+
+/// Networks and addresses.
+pub(super) fn networks(section: &Section<'_>, key: &str) -> Vec<IpNet> {
     let mut networks = Vec::new();
     for (at, text) in section.texts(key) {
         let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
@@ -129,22 +151,5 @@ fn check_password_hash(text: &str) -> Result<(), String> {
             Ok(())
         }
         _ => Err(format!("is only a part of a hash; {CURE}")),
-    }
-}
-
-/// Looks at a line of `authorized_keys`. The error is to stand after "holds".
-fn check_key(line: &str) -> Result<(), &'static str> {
-    if line.contains("PRIVATE KEY") {
-        return Err(
-            "a private key; paste the line of its `.pub` file, and make a new pair, since \
-                    this one has been shown",
-        );
-    }
-    match sftp::parse_authorized_key(line) {
-        Some(_) => Ok(()),
-        None => Err(
-            "what is not a public key; paste the line of a `.pub` file, without options \
-                     before it, such as `ssh-ed25519 AAAA… cron@erp`",
-        ),
     }
 }

@@ -37,6 +37,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where the SFTP door listens.
     pub sftp_listen: SocketAddr,
+    /// How the door treats addresses.
+    pub gate: sftp::Gate,
     /// Where metrics and health are served; `None` when not wanted.
     pub admin_listen: Option<SocketAddr>,
     /// The tenants, by name.
@@ -55,6 +57,8 @@ pub struct Tenant {
     pub name: TenantName,
     /// Who may log in to its folder.
     pub logins: Vec<sftp::Login>,
+    /// How many sessions it may have at a time.
+    pub sessions_max: usize,
     /// How its messages leave.
     pub provider: provider::Settings,
     /// Its numbers.

@@ -8,7 +8,7 @@ use super::{Config, Retention, Tenant, bytes_text, duration_text};
 use crate::batch::read::PhoneCheck;
 use crate::delivery::UnknownPolicy;
 use crate::provider::Kind;
-use crate::sftp;
+use crate::sftp::{self, Require};
 
 /// What stands in place of a secret.
 const HIDDEN: &str = "(hidden)";
@@ -24,10 +24,18 @@ impl Config {
 #[derive(Serialize)]
 struct Shown<'a> {
     data_dir: &'a Path,
-    sftp: Listen,
+    sftp: ShownSftp,
     #[serde(skip_serializing_if = "Option::is_none")]
     admin: Option<Listen>,
     tenants: Vec<ShownTenant<'a>>,
+}
+
+#[derive(Serialize)]
+struct ShownSftp {
+    listen: String,
+    connections_per_address_max: usize,
+    shared_addresses: Vec<String>,
+    proxy_from: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -55,6 +63,7 @@ struct ShownLogin<'a> {
     password_hash: Option<&'static str>,
     authorized_keys: Vec<String>,
     allow_from: Vec<String>,
+    require: &'static str,
 }
 
 #[derive(Serialize)]
@@ -109,6 +118,7 @@ struct ShownLimits {
     faults_max: usize,
     files_max: u64,
     folder_bytes_max: String,
+    sessions_max: usize,
 }
 
 #[derive(Serialize)]
@@ -132,7 +142,12 @@ impl<'a> Shown<'a> {
         };
         Self {
             data_dir: &config.data_dir,
-            sftp: listen(config.sftp_listen),
+            sftp: ShownSftp {
+                listen: config.sftp_listen.to_string(),
+                connections_per_address_max: config.gate.connections_per_address_max,
+                shared_addresses: texts(&config.gate.shared_addresses),
+                proxy_from: texts(&config.gate.proxy_from),
+            },
             admin: config.admin_listen.map(listen),
             tenants: config.tenants.iter().map(ShownTenant::of).collect(),
         }
@@ -191,9 +206,13 @@ impl<'a> ShownLogin<'a> {
             authorized_keys: login
                 .authorized_keys
                 .iter()
-                .map(|key| hide_key(key))
+                .map(|key| key.shown(HIDDEN))
                 .collect(),
-            allow_from: login.allow_from.iter().map(ToString::to_string).collect(),
+            allow_from: texts(&login.allow_from),
+            require: match login.require {
+                Require::Any => "any",
+                Require::KeyAndPassword => "key-and-password",
+            },
         }
     }
 }
@@ -230,6 +249,7 @@ impl ShownLimits {
             faults_max: limits.faults_max,
             files_max: tenant.quota.files_max,
             folder_bytes_max: bytes_text(tenant.quota.folder_bytes_max),
+            sessions_max: tenant.sessions_max,
         }
     }
 }
@@ -245,14 +265,8 @@ impl ShownRetention {
     }
 }
 
-/// A key's kind and comment tell which one it is; the rest nobody can read anyway.
-fn hide_key(line: &str) -> String {
-    let mut words = line.split_whitespace();
-    let kind = words.next().unwrap_or_default();
-    let comment: Vec<&str> = words.skip(1).collect();
-    format!("{kind} {HIDDEN} {}", comment.join(" "))
-        .trim_end()
-        .to_owned()
+fn texts(items: &[impl ToString]) -> Vec<String> {
+    items.iter().map(ToString::to_string).collect()
 }
 
 #[cfg(test)]

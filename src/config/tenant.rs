@@ -14,7 +14,8 @@ use super::{Retention, Tenant};
 use crate::batch::read::{Limits, PhoneCheck, Rules};
 use crate::batch::{Phone, TenantName};
 use crate::delivery::{self, UnknownPolicy};
-use crate::{report, sftp};
+use crate::report;
+use crate::sftp::{self, CONNECTIONS_MAX, TENANT_SESSIONS_MAX};
 
 const DAY: Duration = Duration::from_hours(24);
 /// How long things may be kept or remembered.
@@ -66,6 +67,7 @@ pub(super) fn read(
     Some(Tenant {
         logins: login::logins(&top, &name, users),
         quota: quota(&top.section("limits"), rules.limits.bytes_max),
+        sessions_max: sessions_max(&top.section("limits")),
         rules,
         templates_dir: templates_dir(&top.section("templates")),
         duplicate_window: policy.duration("duplicate_window", KEPT).unwrap_or(2 * DAY),
@@ -130,9 +132,15 @@ fn rules(top: &Section<'_>, senders: Vec<Phone>) -> Rules {
     }
 }
 
+fn sessions_max(section: &Section<'_>) -> usize {
+    let most = section.count("sessions_max", 1..=CONNECTIONS_MAX as u64);
+    let most = most.and_then(|most| usize::try_from(most).ok());
+    most.unwrap_or(TENANT_SESSIONS_MAX)
+}
+
 fn limits(section: &Section<'_>) -> Limits {
     let otherwise = Limits::default();
-    for quota in ["sessions_max", "open_batches_max", "rows_per_day_max"] {
+    for quota in ["open_batches_max", "rows_per_day_max"] {
         section.count(quota, QUOTA);
     }
     let bytes = |key| section.bytes(key, 1..=TIB);

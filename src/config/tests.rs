@@ -9,6 +9,7 @@ use proptest::prelude::*;
 
 use super::keys::{self, Keys};
 use super::*;
+use crate::sftp::Require;
 
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -195,6 +196,9 @@ fn good_settings_arrive_as_written() {
     assert_eq!(config.data_dir, folder.path().join("data"));
     assert_eq!(config.admin_listen.map(|listen| listen.port()), Some(9022));
     assert_eq!(config.sources.len(), 3);
+    assert_eq!(config.gate.connections_per_address_max, 9);
+    assert_eq!(config.gate.shared_addresses.len(), 1);
+    assert_eq!(config.gate.proxy_from.len(), 2);
     let [acme, tiny] = config.tenants.as_slice() else {
         panic!("two tenants");
     };
@@ -204,6 +208,8 @@ fn good_settings_arrive_as_written() {
     assert!((acme.senders[0].messages_per_second - 0.5).abs() < f64::EPSILON);
     assert_eq!(acme.logins[0].allow_from.len(), 2);
     assert_eq!(acme.logins[0].authorized_keys.len(), 1);
+    assert_eq!(acme.logins[0].require, Require::KeyAndPassword);
+    assert_eq!((acme.sessions_max, tiny.sessions_max), (3, 512));
     assert_eq!(acme.rules.limits.bytes_max, 64 << 10);
     assert_eq!(acme.rules.senders, [acme.senders[0].number.clone()]);
     assert_eq!(acme.duplicate_window, Duration::from_hours(3 * 24));

@@ -223,9 +223,17 @@ pub async fn start(config: Config) -> Result<Daemon, Error> {
             .iter()
             .map(|tenant| (tenant.name.clone(), tenant.quota))
             .collect(),
+        sessions_max: config
+            .tenants
+            .iter()
+            .map(|tenant| (tenant.name.clone(), tenant.sessions_max))
+            .collect(),
+        gate: config.gate.clone(),
     })
     .await?;
     let figures = Arc::new(Figures::new());
+    let told = Arc::clone(&figures);
+    let door = door.telling(Arc::new(move |why| told.turned_away(why.as_str())));
     Ok(Daemon {
         config,
         store,

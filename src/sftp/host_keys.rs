@@ -1,20 +1,27 @@
 //! The keys by which clients know this door: made on first start, and never replaced by themselves.
+//! How the operator replaces them is for `rotation` to know.
 
 use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use russh::keys::key::safe_rng;
 use russh::keys::ssh_key::LineEnding;
-use russh::keys::{Algorithm, EcdsaCurve, PrivateKey};
+use russh::keys::ssh_key::private::RsaKeypair;
+use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PrivateKey};
 
 use super::Error;
+pub use super::rotation::{finish, prepare};
 use crate::disk::{self, HIDDEN_PREFIX};
 
-/// The keys, with the names OpenSSH gives their files. Old clients know only the second kind.
-const KEYS: [(&str, Algorithm); 2] = [
+/// The length of RSA keys that are made, in bits.
+const RSA_BITS: usize = 3072;
+
+/// The keys, with the names OpenSSH gives their files. Old clients know only the second kind, and
+/// the oldest the third.
+pub(super) const KEYS: [(&str, Algorithm); 3] = [
     ("ssh_host_ed25519_key", Algorithm::Ed25519),
     (
         "ssh_host_ecdsa_key",
@@ -22,7 +29,44 @@ const KEYS: [(&str, Algorithm); 2] = [
             curve: EcdsaCurve::NistP256,
         },
     ),
+    ("ssh_host_rsa_key", Algorithm::Rsa { hash: None }),
 ];
+
+/// What there is to be known of a host key without its secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// Its file.
+    pub path: PathBuf,
+    /// Its kind as OpenSSH writes it, `ssh-ed25519`.
+    pub algorithm: String,
+    /// `SHA256:…`, as clients show it.
+    pub fingerprint: String,
+    /// `ssh-ed25519 AAAA…`: behind a host's name a line of `known_hosts`.
+    pub line: String,
+}
+
+/// The keys in `folder` that are there; those of the next set lie in [`next_folder`].
+pub fn show(folder: &Path) -> Result<Vec<Shown>, Error> {
+    let mut shown = Vec::new();
+    for (name, _) in &KEYS {
+        let path = folder.join(name);
+        if let Some(key) = read(&path)? {
+            let public = key.public_key();
+            shown.push(Shown {
+                algorithm: public.algorithm().to_string(),
+                fingerprint: public.fingerprint(HashAlg::Sha256).to_string(),
+                line: line(&key),
+                path,
+            });
+        }
+    }
+    Ok(shown)
+}
+
+/// Where the keys lie that are to follow those in `folder`.
+pub fn next_folder(folder: &Path) -> PathBuf {
+    folder.join("next")
+}
 
 /// Reads the keys in `folder`, making those that are not there.
 pub(super) fn load(folder: &Path) -> Result<Vec<PrivateKey>, Error> {
@@ -30,23 +74,34 @@ pub(super) fn load(folder: &Path) -> Result<Vec<PrivateKey>, Error> {
         folder: folder.into(),
         source,
     })?;
-    KEYS.into_iter()
-        .map(|(name, algorithm)| {
-            let path = folder.join(name);
-            match std::fs::read(&path) {
-                Ok(text) => parse(&path, &text),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    make(folder, name, algorithm)
-                }
-                Err(source) => Err(Error::ReadHostKey { path, source }),
-            }
-        })
-        .collect()
+    let load = |(name, algorithm): (&str, Algorithm)| match read(&folder.join(name))? {
+        Some(key) => Ok(key),
+        None => make(folder, name, &algorithm),
+    };
+    KEYS.into_iter().map(load).collect()
 }
 
+/// The public key as OpenSSH writes it, without a comment.
+pub(super) fn line(key: &PrivateKey) -> String {
+    let public = russh::keys::PublicKey::from(key.public_key().key_data().clone());
+    public
+        .to_openssh()
+        .expect("a key that could be read can be written")
+}
+
+/// Reads a key; `None` when it is not there.
+///
 /// Clients that remember a key refuse a door that shows another: so a key that cannot be read is
 /// for the operator to look at, not a reason to make one.
-fn parse(path: &Path, text: &[u8]) -> Result<PrivateKey, Error> {
+pub(super) fn read(path: &Path) -> Result<Option<PrivateKey>, Error> {
+    let text = match std::fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => {
+            let path = path.into();
+            return Err(Error::ReadHostKey { path, source });
+        }
+    };
     let key = PrivateKey::from_openssh(text)
         .map_err(Box::new)
         .map_err(|source| Error::GarbledHostKey {
@@ -56,16 +111,17 @@ fn parse(path: &Path, text: &[u8]) -> Result<PrivateKey, Error> {
     if key.is_encrypted() {
         return Err(Error::LockedHostKey { path: path.into() });
     }
-    Ok(key)
+    Ok(Some(key))
 }
 
-fn make(folder: &Path, name: &str, algorithm: Algorithm) -> Result<PrivateKey, Error> {
+/// Makes a key and writes it where none is.
+pub(super) fn make(folder: &Path, name: &str, algorithm: &Algorithm) -> Result<PrivateKey, Error> {
     let path = folder.join(name);
     let failed = |source| Error::MakeHostKey {
         path: path.clone(),
         source,
     };
-    let key = PrivateKey::random(&mut safe_rng(), algorithm)
+    let key = random(algorithm)
         .map_err(io::Error::other)
         .map_err(failed)?;
     let text = key
@@ -74,6 +130,13 @@ fn make(folder: &Path, name: &str, algorithm: Algorithm) -> Result<PrivateKey, E
         .map_err(failed)?;
     write_once(folder, name, text.as_bytes()).map_err(failed)?;
     Ok(key)
+}
+
+fn random(algorithm: &Algorithm) -> Result<PrivateKey, russh::keys::ssh_key::Error> {
+    match algorithm {
+        Algorithm::Rsa { .. } => RsaKeypair::random(&mut safe_rng(), RSA_BITS).map(Into::into),
+        other => PrivateKey::random(&mut safe_rng(), other.clone()),
+    }
 }
 
 /// Writes a file that only its owner may read, whole or not at all, and never over another.
@@ -93,13 +156,25 @@ fn write_once(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
         .mode(0o600)
         .open(&draft)?;
     file.write_all(bytes)?;
+    give_to_owner_of(folder, &draft)?;
     file.sync_all()?;
     std::fs::hard_link(&draft, folder.join(name))?;
     std::fs::remove_file(&draft)?;
     disk::sync_folder(folder)
 }
 
-fn make_private_folder(folder: &Path) -> io::Result<()> {
+/// Gives `path` to whom `folder` belongs: a command that runs as root must not leave keys behind
+/// that the daemon cannot read.
+pub(super) fn give_to_owner_of(folder: &Path, path: &Path) -> io::Result<()> {
+    let (owner, made) = (folder.metadata()?, path.metadata()?);
+    if owner.uid() == made.uid() {
+        return Ok(());
+    }
+    std::os::unix::fs::chown(path, Some(owner.uid()), Some(owner.gid()))
+}
+
+/// Makes a folder that only its owner may look into.
+pub(super) fn make_private_folder(folder: &Path) -> io::Result<()> {
     if folder.is_dir() {
         return Ok(());
     }
@@ -131,7 +206,10 @@ mod tests {
         for (name, _) in KEYS {
             assert_eq!(rights(&folder.join(name)), 0o600);
         }
-        assert_eq!(std::fs::read_dir(&folder).expect("listed").count(), 2);
+        assert_eq!(
+            std::fs::read_dir(&folder).expect("listed").count(),
+            KEYS.len()
+        );
     }
 
     /// A damaged key must be an error that names it, not a silent change of identity.

@@ -7,8 +7,9 @@
 //! forgotten with a crash: the one is for ten seconds, and the other is counted again.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,50 +24,71 @@ use crate::batch::TenantName;
 use crate::batch::name::DropFolder;
 use crate::{clock, disk};
 
+mod authorized;
+mod certificates;
 mod channel;
 mod closing;
+mod conduct;
 mod connection;
+mod crowd;
 mod extents;
 mod files;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
 mod ghosts;
-mod host_keys;
+pub mod host_keys;
 mod jail;
 mod listing;
 mod logins;
 mod opening;
 mod packet;
+mod passwords;
+mod penalties;
 mod pending;
 mod premises;
+mod proxy;
 mod refusal;
 mod renaming;
 mod repair;
 mod replies;
 mod room;
+mod rotation;
 mod session;
 mod spooling;
+mod stream;
 mod syncs;
 #[cfg(test)]
 mod tests;
+mod transport;
 mod uploads;
 mod usage;
 
+pub use authorized::{AuthorizedKey, BadKey};
+pub use crowd::TurnedAway;
 pub use repair::repair;
 
-use connection::{Connection, ssh_config};
+use connection::{Connection, Tenants, Ticket};
+use crowd::{Bounds, Crowd, Source};
 use files::{Shared, Tree};
 use jail::Tray;
 use logins::Logins;
 use premises::Premises;
 use room::Disk;
+use transport::ssh_config;
 use uploads::Uploads;
 
 /// How many connections there may be at a time.
-const CONNECTIONS_MAX: usize = 512;
+pub const CONNECTIONS_MAX: usize = 1024;
 /// How many of them may not have logged in yet: strangers must not take every place.
-const STRANGERS_MAX: usize = 128;
+const STRANGERS_MAX: usize = 256;
+/// How many of those may come from one address. The jobs of one back office all begin on the
+/// minute, and each is a stranger until it has logged in.
+const STRANGERS_PER_ADDRESS_MAX: usize = 100;
+/// How many sessions a tenant without a limit of its own may have.
+pub const TENANT_SESSIONS_MAX: usize = 512;
+/// How many connections may wait for their proxy's header at a time.
+const PROXY_WAITING_MAX: usize = 128;
 /// How long sessions get to end by themselves after a stop; half of it for their goodbyes.
 const DRAIN: Duration = Duration::from_secs(2);
 /// How long to wait when no connection can be taken, for lack of descriptors say.
@@ -85,6 +107,10 @@ pub struct Settings {
     pub spool_new_dir: PathBuf,
     /// What each tenant may put into its folder.
     pub quotas: BTreeMap<TenantName, Quota>,
+    /// How many sessions each tenant may have at a time.
+    pub sessions_max: BTreeMap<TenantName, usize>,
+    /// What holds for addresses.
+    pub gate: Gate,
 }
 
 /// What a tenant may put into its drop folders.
@@ -108,6 +134,27 @@ impl Default for Quota {
     }
 }
 
+/// How addresses are treated before anybody has logged in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gate {
+    /// The proxies that say with a PROXY header for whom they connect; they must.
+    pub proxy_from: Vec<ipnet::IpNet>,
+    /// Addresses that many clients share: no penalties, and no bounds but those for all.
+    pub shared_addresses: Vec<ipnet::IpNet>,
+    /// How many connections one address may have at a time.
+    pub connections_per_address_max: usize,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self {
+            proxy_from: Vec::new(),
+            shared_addresses: Vec::new(),
+            connections_per_address_max: CONNECTIONS_MAX / 2,
+        }
+    }
+}
+
 /// Somebody who may enter.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Login {
@@ -117,11 +164,26 @@ pub struct Login {
     pub tenant: TenantName,
     /// The password's argon2id hash as a PHC string; empty when no password opens.
     pub password_hash: String,
-    /// Public keys in the form of `authorized_keys` lines, checked when the settings were read.
-    pub authorized_keys: Vec<String>,
+    /// The keys that open it, and those that sign certificates which do.
+    pub authorized_keys: Vec<AuthorizedKey>,
     /// Where it may come from; empty means anywhere.
     pub allow_from: Vec<ipnet::IpNet>,
+    /// What it takes to enter.
+    pub require: Require,
 }
+
+/// What it takes to enter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Require {
+    /// A key, a certificate or the password.
+    #[default]
+    Any,
+    /// A key or a certificate, and then the password.
+    KeyAndPassword,
+}
+
+/// Told of each connection that is turned away.
+pub type Told = Arc<dyn Fn(TurnedAway) + Send + Sync>;
 
 /// Why the door does not open.
 #[derive(Debug, thiserror::Error)]
@@ -166,6 +228,42 @@ pub enum Error {
         /// The key's file.
         path: PathBuf,
     },
+    /// There are no keys that could be replaced.
+    #[error("there are no host keys in `{folder}`; the first start makes them")]
+    NoHostKeys {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The next set is there already.
+    #[error(
+        "the next host keys are there already, in `{folder}`; `dropcast host-key show` lists them, `dropcast host-key rotate --finish` puts them in force"
+    )]
+    NextHostKeysThere {
+        /// Their folder.
+        folder: PathBuf,
+    },
+    /// There is no next set.
+    #[error(
+        "there are no next host keys in `{folder}`; make them with `dropcast host-key rotate`, and let every client learn them first"
+    )]
+    NoNextHostKeys {
+        /// Where they would be.
+        folder: PathBuf,
+    },
+    /// Another command is at it.
+    #[error("another command is changing the host keys in `{folder}`")]
+    HostKeysBusy {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The keys cannot be replaced.
+    #[error("failed to replace host keys in `{folder}`; run the command again")]
+    RotateHostKeys {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// A host key cannot be made.
     #[error("failed to make the host key `{path}`")]
     MakeHostKey {
@@ -177,12 +275,19 @@ pub enum Error {
 }
 
 /// The door: listening, with nobody let in yet.
-#[derive(Debug)]
 pub struct Door {
     listener: TcpListener,
     address: SocketAddr,
     keys: Vec<PrivateKey>,
     settings: Settings,
+    told: Told,
+}
+
+impl fmt::Debug for Door {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let door = &mut f.debug_struct("Door");
+        door.field("address", &self.address).finish_non_exhaustive()
+    }
 }
 
 /// Loads the host keys, making them on the first start, and binds the address.
@@ -196,6 +301,7 @@ pub async fn open(settings: Settings) -> Result<Door, Error> {
         listener,
         keys,
         settings,
+        told: Arc::new(|_| {}),
     })
 }
 
@@ -228,6 +334,11 @@ impl Door {
         self.keys.iter().map(fingerprint).collect()
     }
 
+    /// The same door, which tells of each connection that it turns away.
+    pub fn telling(self, told: Told) -> Self {
+        Self { told, ..self }
+    }
+
     /// Lets clients in until `stop`, then ends their sessions and returns within two seconds.
     ///
     /// `arrived` is told of each file that has reached the spool. The newest `logins` hold for
@@ -239,16 +350,7 @@ impl Door {
         stop: CancellationToken,
     ) {
         let config = Arc::new(ssh_config(self.keys));
-        let house = Arc::new(House {
-            settings: self.settings,
-            logins: Logins::new(logins),
-            uploads: Arc::new(Uploads::new(Disk::default())),
-            arrived,
-            tenants: Arc::default(),
-            premises: Mutex::default(),
-        });
-        let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        let strangers = Arc::new(Semaphore::new(STRANGERS_MAX));
+        let house = Arc::new(House::new(self.settings, logins, arrived, self.told));
         let cut = CancellationToken::new();
         let tasks = TaskTracker::new();
         loop {
@@ -264,12 +366,6 @@ impl Door {
                     continue;
                 }
             };
-            let places = Arc::clone(&connections).try_acquire_owned();
-            let stranger = Arc::clone(&strangers).try_acquire_owned();
-            let (Ok(place), Ok(stranger)) = (places, stranger) else {
-                tracing::debug!(%peer, "a connection is turned away: there are too many");
-                continue;
-            };
             let connection = Connection {
                 config: Arc::clone(&config),
                 house: Arc::clone(&house),
@@ -277,10 +373,15 @@ impl Door {
                 stop: stop.clone(),
                 cut: cut.child_token(),
             };
-            tasks.spawn(async move {
-                let _place = place;
-                connection.run(socket, stranger).await;
-            });
+            if house.is_proxy(peer.ip()) {
+                if let Ok(waiting) = Arc::clone(&house.proxy_waiting).try_acquire_owned() {
+                    tasks.spawn(connection.run_behind_proxy(socket, waiting));
+                } else {
+                    house.turned_away(TurnedAway::Full);
+                }
+            } else if let Some(ticket) = house.admit(peer) {
+                tasks.spawn(connection.run(socket, ticket));
+            }
         }
         drop(self.listener);
         tasks.close();
@@ -297,11 +398,67 @@ struct House {
     logins: Logins,
     uploads: Arc<Uploads>,
     arrived: Arc<Notify>,
-    tenants: Arc<Mutex<HashMap<TenantName, usize>>>,
+    tenants: Tenants,
     premises: Mutex<HashMap<TenantName, Arc<Premises>>>,
+    crowd: Arc<Mutex<Crowd>>,
+    proxy_waiting: Arc<Semaphore>,
+    told: Told,
 }
 
 impl House {
+    fn new(
+        settings: Settings,
+        logins: watch::Receiver<Arc<Vec<Login>>>,
+        arrived: Arc<Notify>,
+        told: Told,
+    ) -> Self {
+        let crowd = Crowd::new(Bounds {
+            connections: CONNECTIONS_MAX,
+            strangers: STRANGERS_MAX,
+            connections_per_source: settings.gate.connections_per_address_max,
+            strangers_per_source: STRANGERS_PER_ADDRESS_MAX,
+        });
+        Self {
+            settings,
+            logins: Logins::new(logins),
+            uploads: Arc::new(Uploads::new(Disk::default())),
+            arrived,
+            tenants: Tenants::default(),
+            premises: Mutex::default(),
+            crowd: Arc::new(Mutex::new(crowd)),
+            proxy_waiting: Arc::new(Semaphore::new(PROXY_WAITING_MAX)),
+            told,
+        }
+    }
+
+    fn is_proxy(&self, peer: IpAddr) -> bool {
+        lies_in(&self.settings.gate.proxy_from, peer)
+    }
+
+    /// What a connection from there is counted by; `None` where many clients share an address. A
+    /// proxy that speaks for itself is as many clients as stand behind it.
+    fn source(&self, peer: IpAddr) -> Option<Source> {
+        let is_shared = self.is_proxy(peer) || lies_in(&self.settings.gate.shared_addresses, peer);
+        (!is_shared).then(|| Source::of(peer))
+    }
+
+    /// A place for a connection from there, if there is one.
+    fn admit(&self, peer: SocketAddr) -> Option<Ticket> {
+        let source = self.source(peer.ip());
+        match Ticket::take(&self.crowd, source) {
+            Ok(ticket) => Some(ticket),
+            Err(why) => {
+                tracing::debug!(%peer, why = why.as_str(), "a connection is turned away");
+                self.turned_away(why);
+                None
+            }
+        }
+    }
+
+    fn turned_away(&self, why: TurnedAway) {
+        (self.told)(why);
+    }
+
     fn open_tree(&self, tenant: TenantName) -> io::Result<Tree> {
         let quota = self.settings.quotas.get(&tenant);
         let premises = Arc::clone(lock(&self.premises).entry(tenant.clone()).or_default());
@@ -318,12 +475,9 @@ impl House {
     }
 }
 
-/// Reads one public key as it stands in a `.pub` file: kind, base64, comment. `None` for anything
-/// else, also for DSA keys, which nobody should use, and for options before the key: this door has
-/// no commands that they could restrict.
-pub fn parse_authorized_key(line: &str) -> Option<russh::keys::PublicKey> {
-    let key = russh::keys::PublicKey::from_openssh(line.trim()).ok()?;
-    (!matches!(key.algorithm(), russh::keys::Algorithm::Dsa)).then_some(key)
+/// Whether `peer` lies in one of the networks; none holds nobody.
+fn lies_in(networks: &[ipnet::IpNet], peer: IpAddr) -> bool {
+    !networks.is_empty() && authorized::is_within(networks, peer)
 }
 
 /// Nothing of ours panics half-way through a change under a lock, and one session's panic must not

@@ -4,20 +4,24 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
+use russh::keys::Certificate;
 use russh::server::{
     Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session as Ssh, VerifiedPublicKey,
 };
-use russh::{Channel, ChannelId, ChannelOpenFailure, ChannelWriteHalf, Pty};
+use russh::{Channel, ChannelId, ChannelOpenFailure, ChannelWriteHalf, MethodKind, MethodSet, Pty};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::House;
 use super::channel::{Conversation, HANDLES_MAX};
+use super::conduct::Conduct;
 use super::connection::Seats;
 use super::files::Tree;
-use super::replies;
+use super::logins::{KeyBefore, Opening, Visitor};
+use super::{replies, transport};
 use crate::batch::TenantName;
 
 /// How many channels a connection may have.
@@ -33,6 +37,9 @@ pub(super) struct Session {
     /// Cancelled once somebody is in.
     entered: CancellationToken,
     tenant: Option<TenantName>,
+    /// The user who has shown the right key and has still to give the password.
+    half_way: Option<String>,
+    conduct: Conduct,
     tree: Option<Arc<Tree>>,
     channels: HashMap<ChannelId, Line>,
     channels_ever: usize,
@@ -65,18 +72,20 @@ impl Session {
         house: Arc<House>,
         peer: IpAddr,
         entered: CancellationToken,
-        seats: Seats,
+        wrong: Arc<AtomicU32>,
     ) -> Self {
         Self {
+            seats: Seats::new(Arc::clone(&house)),
             house,
             peer,
             entered,
             tenant: None,
+            half_way: None,
+            conduct: Conduct::new(wrong),
             tree: None,
             channels: HashMap::new(),
             channels_ever: 0,
             handles: Arc::new(Semaphore::new(HANDLES_MAX)),
-            seats,
         }
     }
 
@@ -92,13 +101,58 @@ impl Session {
         self.tree.clone()
     }
 
-    fn admit(&mut self, tenant: Option<TenantName>) -> Auth {
-        match tenant {
-            Some(tenant) => {
-                self.tenant = Some(tenant);
-                Auth::Accept
+    fn visitor<'a>(&self, user: &'a str) -> Visitor<'a> {
+        Visitor {
+            user,
+            peer: self.peer,
+            source: self.house.source(self.peer),
+        }
+    }
+
+    /// Forgets how far another user had come: a client may change the name between tries.
+    fn turn_to(&mut self, user: &str) {
+        if self.half_way.as_deref().is_some_and(|half| half != user) {
+            self.half_way = None;
+        }
+    }
+
+    fn enter(&mut self, user: &str, tenant: TenantName) -> Auth {
+        self.conduct.entered(user);
+        self.tenant = Some(tenant);
+        Auth::Accept
+    }
+
+    /// Lets a user in whose key or certificate is right, or asks for the password too.
+    fn open(&mut self, user: &str, opening: Opening) -> Auth {
+        match opening {
+            Opening::Folder(tenant) => self.enter(user, tenant),
+            Opening::HalfWay => {
+                self.half_way = Some(user.to_owned());
+                Auth::Reject {
+                    proceed_with_methods: Some(self.methods()),
+                    partial_success: true,
+                }
             }
-            None => Auth::reject(),
+            Opening::Nothing => {
+                self.conduct.wrong_key(user);
+                self.refuse()
+            }
+        }
+    }
+
+    /// The answer to all who are wrong, whatever it was that was wrong.
+    fn refuse(&self) -> Auth {
+        Auth::Reject {
+            proceed_with_methods: Some(self.methods()),
+            partial_success: false,
+        }
+    }
+
+    /// What may be tried next.
+    fn methods(&self) -> MethodSet {
+        match self.half_way {
+            Some(_) => MethodSet::from(&[MethodKind::Password][..]),
+            None => transport::methods(),
         }
     }
 
@@ -125,10 +179,24 @@ impl Session {
 impl Handler for Session {
     type Error = russh::Error;
 
+    async fn auth_none(&mut self, user: &str) -> Result<Auth, Self::Error> {
+        self.turn_to(user);
+        Ok(self.refuse())
+    }
+
     async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, Self::Error> {
-        let tenant = self.house.logins.by_password(user, password, self.peer);
-        let tenant = tenant.await;
-        Ok(self.admit(tenant))
+        self.turn_to(user);
+        let key = match self.half_way {
+            Some(_) => KeyBefore::Shown,
+            None => KeyBefore::NotShown,
+        };
+        let visitor = self.visitor(user);
+        let tenant = self.house.logins.by_password(visitor, password, key).await;
+        if let Some(tenant) = tenant {
+            return Ok(self.enter(user, tenant));
+        }
+        self.conduct.wrong_password(user);
+        Ok(self.refuse())
     }
 
     async fn auth_publickey_offered(
@@ -136,10 +204,14 @@ impl Handler for Session {
         user: &str,
         offer: PublicKeyOffer<'_>,
     ) -> Result<Auth, Self::Error> {
-        let logins = &self.house.logins;
-        let tenant = logins.by_key(user, offer.public_key, offer.algorithm, self.peer);
+        self.turn_to(user);
+        let (logins, visitor) = (&self.house.logins, self.visitor(user));
         // Nobody is in yet: the client has still to prove that the key is its own.
-        Ok(tenant.map_or_else(Auth::reject, |_| Auth::Accept))
+        if logins.may_go_on(visitor, offer.public_key, offer.algorithm) {
+            return Ok(Auth::Accept);
+        }
+        self.conduct.wrong_key(user);
+        Ok(self.refuse())
     }
 
     async fn auth_publickey(
@@ -147,9 +219,21 @@ impl Handler for Session {
         user: &str,
         key: VerifiedPublicKey<'_>,
     ) -> Result<Auth, Self::Error> {
-        let logins = &self.house.logins;
-        let tenant = logins.by_key(user, key.public_key, key.algorithm, self.peer);
-        Ok(self.admit(tenant))
+        self.turn_to(user);
+        let (logins, visitor) = (&self.house.logins, self.visitor(user));
+        let opening = logins.by_key(visitor, key.public_key, key.algorithm);
+        Ok(self.open(user, opening))
+    }
+
+    async fn auth_openssh_certificate(
+        &mut self,
+        user: &str,
+        certificate: &Certificate,
+    ) -> Result<Auth, Self::Error> {
+        self.turn_to(user);
+        let (logins, visitor) = (&self.house.logins, self.visitor(user));
+        let opening = logins.by_certificate(visitor, certificate);
+        Ok(self.open(user, opening))
     }
 
     async fn auth_succeeded(&mut self, ssh: &mut Ssh) -> Result<(), Self::Error> {

@@ -22,11 +22,30 @@ use crate::batch::name::SpoolName;
 #[cfg(test)]
 mod closes;
 #[cfg(test)]
+mod entry;
+#[cfg(test)]
 mod tree;
 
 /// What takes longer than this hangs.
 const HANG: Duration = Duration::from_mins(1);
 const PASSWORD: &str = "correct horse";
+
+/// The settings of a door in this folder. All clients of a test come from one address, which has to
+/// be open whatever the test tries; what holds for addresses has tests of its own.
+fn settings(home: &Path, listen: SocketAddr) -> Settings {
+    Settings {
+        listen,
+        host_keys_dir: home.join("host-keys"),
+        tenants_dir: home.join("tenants"),
+        spool_new_dir: home.join("spool/new"),
+        quotas: BTreeMap::new(),
+        sessions_max: BTreeMap::new(),
+        gate: Gate {
+            shared_addresses: vec!["127.0.0.0/8".parse().expect("a net")],
+            ..Gate::default()
+        },
+    }
+}
 
 /// A door with two tenants, in a folder of its own.
 struct World {
@@ -40,11 +59,17 @@ struct World {
 
 impl World {
     async fn new() -> Self {
-        Self::with(Quota::default()).await
+        Self::changed(|_, _, _| {}).await
     }
 
     /// A world in which `acme` has this quota.
     async fn with(quota: Quota) -> Self {
+        let acme = TenantName::parse("acme").expect("a name");
+        Self::changed(|_, settings, _| settings.quotas = [(acme, quota)].into()).await
+    }
+
+    /// A door whose settings and logins are changed before it opens; the folder holds the key.
+    async fn changed(change: impl FnOnce(&Path, &mut Settings, &mut Vec<Login>)) -> Self {
         let home = tempfile::tempdir().expect("a temporary folder");
         let path = |name: &str| home.path().join(name);
         let key = path("id");
@@ -64,21 +89,20 @@ impl World {
             user: user.to_owned(),
             tenant: TenantName::parse(user).expect("a name"),
             password_hash: hash.clone(),
-            authorized_keys: keys,
+            authorized_keys: keys
+                .iter()
+                .map(|line| AuthorizedKey::parse(line).expect("a key"))
+                .collect(),
             allow_from: from.iter().map(|net| net.parse().expect("a net")).collect(),
+            require: Require::Any,
         };
-        let logins = vec![
+        let mut logins = vec![
             login("acme", vec![public.trim().to_owned()], &["127.0.0.0/8"]),
             login("globex", vec![], &[]),
             login("faraway", vec![public.trim().to_owned()], &["10.0.0.0/8"]),
         ];
-        let settings = Settings {
-            listen: "127.0.0.1:0".parse().expect("an address"),
-            host_keys_dir: path("host-keys"),
-            tenants_dir: path("tenants"),
-            spool_new_dir: path("spool/new"),
-            quotas: [(TenantName::parse("acme").expect("a name"), quota)].into(),
-        };
+        let mut settings = settings(home.path(), "127.0.0.1:0".parse().expect("an address"));
+        change(home.path(), &mut settings, &mut logins);
         for tenant in ["acme", "globex"] {
             lay_out(&settings.tenants_dir.join(tenant)).expect("laid out");
         }
@@ -703,13 +727,7 @@ async fn handles_are_counted() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_ends_every_session() {
     let world = World::new().await;
-    let settings = Settings {
-        listen: world.address,
-        host_keys_dir: world.home.path().join("host-keys"),
-        tenants_dir: world.home.path().join("tenants"),
-        spool_new_dir: world.home.path().join("spool/new"),
-        quotas: std::collections::BTreeMap::new(),
-    };
+    let settings = settings(world.home.path(), world.address);
     let error = open(settings).await.expect_err("the port is taken");
     let wanted = format!("failed to listen on `{}`", world.address);
     assert!(error.to_string().starts_with(&wanted), "{error}");

@@ -7,7 +7,7 @@ use super::packet::{FAILURE, NEW, OK, ask, close, init, one, write};
 use super::wire::Line;
 use crate::world::batches::{good_file, good_file_from, recipient};
 use crate::world::provider::Script;
-use crate::world::{SOON, World, wait_for};
+use crate::world::{SOON, TenantPlan, World, wait_for};
 
 /// How many channels a connection may have.
 const CHANNELS_MAX: usize = 4;
@@ -150,7 +150,11 @@ fn answers_are_sent_before_the_goodbye() {
 /// file arrives, and the session too many is turned away and hurts nobody.
 #[test]
 fn sixty_four_sessions_upload_at_once() {
-    let (mut world, provider) = World::start(Script::accepting());
+    let plan = TenantPlan {
+        more: "[limits]\nsessions_max = 64",
+        ..TenantPlan::new("acme")
+    };
+    let (mut world, provider) = World::start_with(&[plan], Script::accepting());
     let lines: Vec<Line> = thread::scope(|scope| {
         let world = &world;
         let entering: Vec<_> = (0..SESSIONS_MAX)

@@ -15,10 +15,11 @@ use crate::world::daemon::{dropcast, ended, serve};
 use crate::world::{SOON, wait_for};
 
 /// Where commands are shown.
-const PAGES: [&str; 5] = [
+const PAGES: [&str; 6] = [
     "README.md",
     "docs/formats.md",
     "docs/faults.md",
+    "docs/logins.md",
     "examples/dropcast.toml",
     "examples/tenants.d/acme.toml",
 ];

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 pub(crate) mod batches;
 pub(crate) mod daemon;
 pub(crate) mod folder;
+mod host_key;
 pub(crate) mod provider;
 pub(crate) mod schema;
 pub(crate) mod sftp;
@@ -202,6 +203,7 @@ impl World {
     pub(crate) fn run_with(&mut self, fail_points: &str) {
         assert!(self.daemon.is_none(), "one daemon at a time");
         self.starts += 1;
+        host_key::place(&self.data_dir());
         let log = self.path(&format!("daemon-{}.log", self.starts));
         let config = self.path("dropcast.toml");
         self.daemon = Some(Daemon::start(&config, log, fail_points));
