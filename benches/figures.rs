@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dropcast::batch::name::{Container, DropFolder};
+use dropcast::batch::origin::Origin;
 use dropcast::batch::read::{Checker, Limits, PhoneCheck, Rules};
 use dropcast::batch::template::Templates;
 use dropcast::batch::{Arrival, BatchId, Content, Message, Moment, Parameter, Phone, TenantName};
@@ -21,7 +22,7 @@ use dropcast::inbox::unpack;
 use dropcast::provider::http::Client;
 use dropcast::provider::sandbox::{Behaviour, Sandbox};
 use dropcast::provider::{Adapter, Kind, Reply, Secret, Settings};
-use dropcast::store::Store;
+use dropcast::store::{Start, Store};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -167,8 +168,9 @@ fn check(
         name: "million.json".into(),
         size_bytes,
         received_at,
+        origin: Origin::Door,
     };
-    runtime.block_on(store.receive(arrival))?;
+    runtime.block_on(store.receive(arrival, Start::AtOnce))?;
     runtime.block_on(store.begin_check(batch.clone()))?;
     let open = || unpack::open(File::open(path)?, "million.json");
     let mut keep = |piece| match keeps {

@@ -12,6 +12,21 @@ pub fn point(name: &'static str) {
     let _ = name;
 }
 
+/// How long to wait for `name`: `otherwise`, unless the environment of a test build says how many
+/// milliseconds, as `FAILPOINTS=wait-abandoned=return(200)` does.
+pub fn wait(name: &'static str, otherwise: std::time::Duration) -> std::time::Duration {
+    #[cfg(feature = "fail-points")]
+    {
+        let said = |millis: Option<String>| millis.and_then(|millis| millis.parse().ok());
+        if let Some(Some(millis)) = fail::eval(name, said) {
+            return std::time::Duration::from_millis(millis);
+        }
+    }
+    #[cfg(not(feature = "fail-points"))]
+    let _ = name;
+    otherwise
+}
+
 /// Reads which points the environment names; to be called before any of them is passed.
 pub fn arm() {
     #[cfg(feature = "fail-points")]

@@ -6,7 +6,8 @@
 //! A client logs in at the door ([`sftp`]) and writes `orders.json` into its drop folder. The bytes
 //! go under a hidden name; at the close they are synced, the inode is linked into the spool, the
 //! spool is synced, the hidden name becomes the visible one, and only then does the client hear
-//! `OK`. The [`inbox`] finds the spool entry, and the arrival gets its row in the [`store`]. The
+//! `OK`. What a local job writes into the folder instead is copied into the spool once it lies
+//! still. The [`inbox`] finds the spool entry, and the arrival gets its row in the [`store`]. The
 //! file is read twice as a stream by [`batch`]: once for its head and its form, once for its rows,
 //! each of which becomes a message or a list of faults. Messages are kept in compressed chunks, a
 //! thousand together. When the file was read to its end its batch is admitted; until then a crash

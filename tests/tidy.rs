@@ -31,7 +31,9 @@ const ROOMS: [(&str, &[&str], &str); 17] = [
     ("admin", EDGE, EDGE_WHY),
     (
         "config",
-        &["batch", "delivery", "report", "sftp", "provider", "admin"],
+        &[
+            "batch", "delivery", "inbox", "report", "sftp", "provider", "admin",
+        ],
         "settings are made for rooms; nothing of what rooms do belongs to them",
     ),
     ("daemon", EVERY, "only the daemon knows two edges at once"),
@@ -78,6 +80,8 @@ const PARTS: [(&str, &[&str], &str); 2] = [
             "delivery::Sender",
             "delivery::Policy",
             "delivery::UnknownPolicy",
+            "inbox::Settings",
+            "inbox::Trigger",
             "report::Settings",
             "sftp::Login",
             "sftp::Quota",
@@ -190,7 +194,6 @@ const CRATES: &[Crate] = &[
         "checksums of uploads are taken where they come in",
     ),
     ("memchr", EVERYWHERE, ""),
-    ("notify", &["inbox"], "only the inbox watches folders"),
     ("ppp", &["sftp"], "proxies stand before the door"),
     (
         "prometheus_client",
@@ -288,6 +291,7 @@ const PURE: &[&str] = &[
     "batch",
     "delivery",
     "report",
+    "inbox/settle.rs",
     "sftp/packet",
     "sftp/packet.rs",
     "sftp/jail.rs",

@@ -115,6 +115,22 @@ codes! {
     FileContainer = "file.container",
     /// Reading this file took the daemon down before.
     FileQuarantined = "file.quarantined",
+    /// The name ends in nothing that counts.
+    FileUnknownEnding = "file.unknown_ending",
+    /// The file is encrypted.
+    FileEncrypted = "file.encrypted",
+    /// The name says that something is still to come, and for a day nothing came.
+    FileAbandoned = "file.abandoned",
+    /// The file may not be read.
+    FileUnreadable = "file.unreadable",
+    /// The file asks for something to be done with a batch.
+    FileSteering = "file.steering",
+    /// The bytes are not those that the companion's checksum was taken of.
+    FileChecksumMismatch = "file.checksum_mismatch",
+    /// The companion holds no checksum.
+    FileChecksumGarbled = "file.checksum_garbled",
+    /// A newer file of the name came before this one was released.
+    FileReplaced = "file.replaced",
     /// The text is not JSON.
     JsonSyntax = "json.syntax",
     /// The text ends before the JSON does.

@@ -14,11 +14,19 @@ use super::template::Templates;
 use super::{Moment, Phone};
 
 /// Codes that other rooms raise, and one whose case is too large to be kept as a file.
-const SHOWN_ELSEWHERE: [Code; 6] = [
+const SHOWN_ELSEWHERE: [Code; 14] = [
     Code::BatchHeadTooLong,
     Code::FileDuplicate,
     Code::FileContainer,
     Code::FileQuarantined,
+    Code::FileUnknownEnding,
+    Code::FileEncrypted,
+    Code::FileAbandoned,
+    Code::FileUnreadable,
+    Code::FileSteering,
+    Code::FileChecksumMismatch,
+    Code::FileChecksumGarbled,
+    Code::FileReplaced,
     Code::BatchTooManyInvalid,
     Code::BatchRejectedByRow,
 ];

@@ -15,6 +15,7 @@ pub mod fault;
 mod golden;
 mod marks;
 pub mod name;
+pub mod origin;
 pub mod phone;
 pub mod read;
 pub mod retry_file;
@@ -28,6 +29,7 @@ mod syntax;
 pub mod template;
 mod tree;
 mod values;
+pub mod verdict;
 
 pub use fault::{Code, Fault};
 pub use phone::Phone;
@@ -168,8 +170,10 @@ pub struct Arrival {
     pub name: String,
     /// Its size as uploaded.
     pub size_bytes: u64,
-    /// When its close was answered.
+    /// When its close was answered, or when it was taken if a local job wrote it.
     pub received_at: Moment,
+    /// How it came in.
+    pub origin: origin::Origin,
 }
 
 /// One thing to send, in the one form that every dialect becomes and every provider is given.

@@ -21,8 +21,48 @@ pub enum NameKind {
     },
     /// A name that says "unfinished": it waits for its sender's rename.
     Unfinished,
+    /// It says something about the file whose name it continues; it is never a batch.
+    Companion(Companion),
+    /// It asks for something to be done with a batch: `<name>.cancel`.
+    Steering,
+    /// An encrypted file.
+    Encrypted,
     /// Any other name; it starts nothing.
     Other,
+}
+
+/// What a companion says about its file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Companion {
+    /// `<name>.sha256`: the SHA-256 of its bytes as uploaded.
+    Sha256,
+    /// `<name>.md5`: the MD5 of its bytes as uploaded.
+    Md5,
+    /// `<name>.done`: that it is whole.
+    Done,
+}
+
+impl Companion {
+    /// Every kind of companion.
+    pub const ALL: [Companion; 3] = [Companion::Sha256, Companion::Md5, Companion::Done];
+
+    /// The word for it in tables; with a dot before it, how its name ends.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sha256 => "sha256",
+            Self::Md5 => "md5",
+            Self::Done => "done",
+        }
+    }
+
+    /// The kind of the companion `name`, and the name of the file that it is about.
+    pub fn of(name: &str) -> Option<(Self, &str)> {
+        let (file, ending) = name.rsplit_once('.').filter(|(file, _)| !file.is_empty())?;
+        let kind = Self::ALL
+            .into_iter()
+            .find(|kind| ending.eq_ignore_ascii_case(kind.as_str()))?;
+        Some((kind, file))
+    }
 }
 
 /// How a file is compressed, by its name.
@@ -42,10 +82,22 @@ impl NameKind {
     /// Reads a name; case does not matter.
     pub fn of(name: &str) -> Self {
         const UNFINISHED: [&str; 5] = [".part", ".filepart", ".tmp", ".partial", ".uploading"];
+        const STEERING: [&str; 3] = [".cancel", ".pause", ".resume"];
+        const ENCRYPTED: [&str; 3] = [".pgp", ".gpg", ".asc"];
         let lower = name.to_lowercase();
         let hidden = lower.starts_with('.') || lower.starts_with('~');
-        if hidden || UNFINISHED.iter().any(|end| lower.ends_with(end)) {
+        let ends = |endings: &[&str]| endings.iter().any(|ending| lower.ends_with(ending));
+        if hidden || ends(&UNFINISHED) {
             return Self::Unfinished;
+        }
+        if let Some((kind, _)) = Companion::of(name) {
+            return Self::Companion(kind);
+        }
+        if ends(&STEERING) {
+            return Self::Steering;
+        }
+        if ends(&ENCRYPTED) {
+            return Self::Encrypted;
         }
         if lower.ends_with(".zip") {
             return Self::Batch {
@@ -107,7 +159,7 @@ impl DropFolder {
         }
     }
 
-    const fn mark(self) -> &'static str {
+    pub(super) const fn mark(self) -> &'static str {
         match self {
             Self::Whatsapp => "w",
             Self::DryRun => "d",
@@ -115,8 +167,8 @@ impl DropFolder {
     }
 }
 
-/// The name of an arrival in the spool: `<batch>.<folder mark>.<name>`. It holds everything that a
-/// start needs to give the arrival its row.
+/// The name in the spool of an arrival that came through the door: `<batch>.<folder mark>.<name>`.
+/// It holds everything that a start needs to give the arrival its row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpoolName {
     /// The id of the batch that the file will be.
@@ -178,8 +230,28 @@ mod tests {
         ] {
             assert_eq!(NameKind::of(waits), NameKind::Unfinished, "{waits}");
         }
-        for other in ["a.csv", "a.gz", "json", "a.json.pgp", "a.txt.gz"] {
+        for other in ["a.csv", "a.gz", "json", "a.txt.gz", "done", "a.sha512"] {
             assert_eq!(NameKind::of(other), NameKind::Other, "{other}");
+        }
+        for encrypted in ["a.json.pgp", "a.GPG", "a.json.asc"] {
+            assert_eq!(NameKind::of(encrypted), NameKind::Encrypted, "{encrypted}");
+        }
+        for steering in ["a.json.cancel", "a.json.PAUSE", "a.resume"] {
+            assert_eq!(NameKind::of(steering), NameKind::Steering, "{steering}");
+        }
+    }
+
+    /// A companion taken for a batch would be refused, and one held against another file too.
+    #[test]
+    fn a_companion_is_told_by_its_ending() {
+        let md5 = NameKind::Companion(Companion::Md5);
+        assert_eq!(NameKind::of("a.json.MD5"), md5);
+        let sha256 = Some((Companion::Sha256, "a.json"));
+        assert_eq!(Companion::of("a.json.sha256"), sha256);
+        assert_eq!(Companion::of("é.Done"), Some((Companion::Done, "é")));
+        assert_eq!(NameKind::of("a.sha256.part"), NameKind::Unfinished);
+        for none in [".md5", "md5", "a.json"] {
+            assert_eq!(Companion::of(none), None, "{none}");
         }
     }
 

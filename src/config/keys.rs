@@ -94,11 +94,8 @@ const TENANT_KEYS: &[Key] = &[
         "the provider alone decides whether a session is open",
     ),
     idle("policy.delivery_window", NO_RECEIPTS),
-    idle("policy.trigger", "a batch starts when its file is whole"),
-    idle(
-        "policy.settle_ms",
-        "only files that come in over SFTP are seen",
-    ),
+    key("policy.trigger"),
+    key("policy.settle_ms"),
     key("limits.bytes_max"),
     key("limits.expanded_bytes_max"),
     key("limits.rows_max"),

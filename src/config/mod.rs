@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::batch::TenantName;
 use crate::batch::read::Rules;
-use crate::{delivery, provider, report, sftp};
+use crate::{delivery, inbox, provider, report, sftp};
 
 mod check;
 mod file;
@@ -73,6 +73,8 @@ pub struct Tenant {
     pub duplicate_window: Duration,
     /// What is done where the right answer depends on its trade.
     pub policy: delivery::Policy,
+    /// How its files are taken.
+    pub inbox: inbox::Settings,
     /// The forms in which it wants results.
     pub results: report::Settings,
     /// How long things are kept.

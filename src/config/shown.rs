@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{Config, Retention, Tenant, bytes_text, duration_text};
 use crate::batch::read::PhoneCheck;
 use crate::delivery::UnknownPolicy;
+use crate::inbox::Trigger;
 use crate::provider::Kind;
 use crate::sftp::{self, Require};
 
@@ -102,6 +103,8 @@ struct ShownPolicy {
     duplicate_window: String,
     default_validity: String,
     default_validity_authentication: String,
+    trigger: &'static str,
+    settle_ms: u64,
 }
 
 #[derive(Serialize)]
@@ -233,6 +236,11 @@ impl ShownPolicy {
             duplicate_window: duration_text(tenant.duplicate_window),
             default_validity: duration_text(rules.default_validity),
             default_validity_authentication: duration_text(rules.default_validity_authentication),
+            trigger: match tenant.inbox.trigger {
+                Trigger::Close => "close",
+                Trigger::DoneFile => "done-file",
+            },
+            settle_ms: tenant.inbox.settle.as_millis() as u64,
         }
     }
 }

@@ -14,6 +14,7 @@ use super::{Retention, Tenant};
 use crate::batch::read::{Limits, PhoneCheck, Rules};
 use crate::batch::{Phone, TenantName};
 use crate::delivery::{self, UnknownPolicy};
+use crate::inbox::{self, Trigger};
 use crate::report;
 use crate::sftp::{self, CONNECTIONS_MAX, TENANT_SESSIONS_MAX};
 
@@ -74,6 +75,7 @@ pub(super) fn read(
         policy: delivery::Policy {
             unknown: unknown.unwrap_or_default(),
         },
+        inbox: taking(&policy),
         results: results(&top.section("results")),
         retention: retention(&top.section("retention"), shared),
         name,
@@ -175,8 +177,17 @@ fn read_idle_policy(policy: &Section<'_>) {
     for key in ["session_window", "unknown_hold", "delivery_window"] {
         policy.duration(key, KEPT);
     }
-    policy.count("settle_ms", SETTLE_MS);
-    policy.word("trigger", &[("close", ()), ("done-file", ())]);
+}
+
+/// How files are taken.
+fn taking(policy: &Section<'_>) -> inbox::Settings {
+    const SETTLE_MS_DEFAULT: u64 = 2_000;
+    let triggers = [("close", Trigger::Close), ("done-file", Trigger::DoneFile)];
+    let settle_ms = policy.count("settle_ms", SETTLE_MS);
+    inbox::Settings {
+        settle: Duration::from_millis(settle_ms.unwrap_or(SETTLE_MS_DEFAULT)),
+        trigger: policy.word("trigger", &triggers).unwrap_or_default(),
+    }
 }
 
 fn results(section: &Section<'_>) -> report::Settings {

@@ -42,7 +42,8 @@ impl Checked {
         Self::refused(Vec::new())
     }
 
-    fn refused(faults: Vec<Fault>) -> Self {
+    /// The file is refused for the first of these faults.
+    pub fn refused(faults: Vec<Fault>) -> Self {
         Self {
             outline: None,
             sha256: String::new(),

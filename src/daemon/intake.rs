@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::{self, BufRead, Read};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,16 +17,18 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::checking::{self, Checked};
+use super::checksums;
 use super::templates::Shelf;
 use super::{Alarm, journal, lock};
 use crate::admin::Figures;
 use crate::batch::name::{DropFolder, NameKind};
+use crate::batch::origin::Origin;
 use crate::batch::read::{Checker, Rules};
-use crate::batch::{Arrival, BatchId, Code, Fault, TenantName};
-use crate::clock;
+use crate::batch::{Arrival, BatchId, Code, Fault, TenantName, verdict};
 use crate::delivery::standing::BatchState;
-use crate::inbox::{self, Inbox, unpack};
-use crate::store::{self, Admission, Admitted, Refusal, Store};
+use crate::inbox::{self, Inbox, Trigger, unpack};
+use crate::store::{self, Admission, Admitted, Heard, Refusal, Start, Store};
+use crate::{clock, crash};
 
 /// How long the loop sleeps when nothing nudges it.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -56,6 +60,10 @@ pub(super) struct Desk {
     pub(super) rules: Rules,
     pub(super) duplicate_window: Duration,
     pub(super) shelf: Shelf,
+    /// Where its folders lie.
+    pub(super) ground: Ground,
+    /// Whether its drop folders are worth a look before their time.
+    pub(super) look_wanted: AtomicBool,
 }
 
 /// The loop that takes files in, and what it needs.
@@ -71,13 +79,15 @@ pub(super) struct Intake {
     pub(super) admitted: Arc<Notify>,
     /// Nudges the reports.
     pub(super) changed: Arc<Notify>,
+    /// Nudges the look at drop folders.
+    pub(super) look: Arc<Notify>,
     pub(super) alarm: Alarm,
     pub(super) stop: CancellationToken,
 }
 
 /// Why a check did not come to its end.
 #[derive(Debug, thiserror::Error)]
-enum Error {
+pub(super) enum Error {
     #[error(transparent)]
     Store(#[from] store::Error),
     #[error(transparent)]
@@ -108,7 +118,7 @@ impl Intake {
 
     /// Gives every arrival in the spool its row.
     pub(super) async fn receive(&self) -> Result<(), store::Error> {
-        for tenant in self.desks.keys() {
+        for (tenant, desk) in &self.desks {
             let arrivals = match self.inbox.take(tenant) {
                 Ok(arrivals) => arrivals,
                 Err(error) => {
@@ -119,7 +129,8 @@ impl Intake {
             // All at once, so that they are committed together.
             let rows = arrivals.iter().map(|arrival| {
                 let (store, arrival) = (self.store.clone(), arrival.clone());
-                tokio::spawn(async move { store.receive(arrival).await })
+                let start = desk.ground.start(&arrival);
+                tokio::spawn(async move { store.receive(arrival, start).await })
             });
             for (row, arrival) in rows.collect::<Vec<_>>().into_iter().zip(&arrivals) {
                 match row.await {
@@ -127,12 +138,17 @@ impl Intake {
                     Err(_) => return Err(store::Error::Stopped("giving a row panicked".into())),
                 }
                 journal::received(arrival);
+                crash::point("received");
                 if let Err(error) = self.inbox.hold(arrival) {
                     journal::intake_failed(&super::chain(&error));
                 }
             }
             if !arrivals.is_empty() {
                 self.changed.notify_one();
+                if desk.ground.settings.trigger == Trigger::DoneFile {
+                    // Their `.done` may have come before them.
+                    self.want_look(tenant);
+                }
             }
         }
         Ok(())
@@ -217,7 +233,13 @@ impl Intake {
 
     async fn check(&self, arrival: &Arrival, desk: Arc<Desk>) -> Result<(), Error> {
         let batch = &arrival.batch;
+        if let Origin::Unread(reason, _) = arrival.origin {
+            let size_bytes_max = desk.rules.limits.bytes_max;
+            let fault = verdict::unread(arrival, reason, size_bytes_max);
+            return self.refuse(arrival, Refused::unread(fault)).await;
+        }
         let deaths = self.store.begin_check(batch.clone()).await?;
+        crash::point("check-begun");
         if deaths >= DEATHS_MAX {
             let found = format!("{deaths} readings that stopped the service at the same row");
             let fault = Fault::whole(
@@ -226,26 +248,25 @@ impl Intake {
                 found,
             )
             .hint("tell the operator; the file is kept in errors");
-            return self
-                .refuse(
-                    arrival,
-                    BatchState::Rejected,
-                    fault,
-                    None,
-                    &Checked::nothing(),
-                )
-                .await;
+            return self.refuse(arrival, Refused::unread(fault)).await;
         }
         let checked = {
             let (store, inbox) = (self.store.clone(), self.inbox.clone());
             let (arrival, stop) = (arrival.clone(), self.stop.clone());
             let desk = Arc::clone(&desk);
-            let check = move || check_and_keep(&store, &inbox, &arrival, &desk, &stop);
+            let check = move || {
+                let heard = checksums::hear(&store, &inbox, &arrival, &desk.ground)?;
+                let checked = match heard.fault {
+                    Some(fault) => Checked::refused(vec![fault]),
+                    None => check_and_keep(&store, &inbox, &arrival, &desk, &stop)?,
+                };
+                Ok((checked, heard.heard))
+            };
             tokio::task::spawn_blocking(check)
                 .await
                 .map_err(|_| Error::Panic)?
         };
-        let checked = match checked {
+        let (checked, heard) = match checked {
             Ok(checked) => checked,
             Err(error) => {
                 // What is wrong with the disk or the templates is not the file's fault.
@@ -258,16 +279,24 @@ impl Intake {
             }
         };
         if let Some(reason) = &checked.refusal {
-            let faults = (!checked.faults.is_empty()).then(|| checked.faults.clone());
-            let reason = reason.clone();
-            return self
-                .refuse(arrival, BatchState::Rejected, reason, faults, &checked)
-                .await;
+            let refused = Refused {
+                state: BatchState::Rejected,
+                faults: (!checked.faults.is_empty()).then(|| checked.faults.clone()),
+                reason: reason.clone(),
+                checked,
+                heard,
+            };
+            return self.refuse(arrival, refused).await;
         }
-        self.admit(arrival, &desk, checked).await
+        self.admit(arrival, &desk, (checked, heard)).await
     }
 
-    async fn admit(&self, arrival: &Arrival, desk: &Desk, checked: Checked) -> Result<(), Error> {
+    async fn admit(
+        &self,
+        arrival: &Arrival,
+        desk: &Desk,
+        (checked, companions): (Checked, Vec<Heard>),
+    ) -> Result<(), Error> {
         let head = checked
             .outline
             .as_ref()
@@ -286,10 +315,12 @@ impl Intake {
             warnings: checked.warnings.clone(),
             fault_count: checked.fault_count,
             dry_run: head.dry_run || arrival.folder == DropFolder::DryRun,
+            heard: companions.clone(),
             now,
         };
         match self.store.admit(arrival.batch.clone(), admission).await? {
             Admitted::Whole => {
+                crash::point("admitted");
                 journal::admitted(
                     &arrival.batch,
                     &arrival.tenant,
@@ -299,26 +330,33 @@ impl Intake {
                 self.figures.verdict(&arrival.tenant, "admitted");
                 self.admitted.notify_one();
                 self.changed.notify_one();
+                if !companions.is_empty() {
+                    self.want_look(&arrival.tenant);
+                }
                 Ok(())
             }
             Admitted::SentBefore(earlier) => {
                 let fault = duplicate(by_key, &earlier);
-                let faults = Some(vec![fault.clone()]);
-                self.refuse(arrival, BatchState::Duplicate, fault, faults, &checked)
-                    .await
+                let refused = Refused {
+                    state: BatchState::Duplicate,
+                    faults: Some(vec![fault.clone()]),
+                    reason: fault,
+                    checked,
+                    heard: companions,
+                };
+                self.refuse(arrival, refused).await
             }
         }
     }
 
-    /// Refuses a file for `reason`; `faults` stand in for those kept while reading, if given.
-    async fn refuse(
-        &self,
-        arrival: &Arrival,
-        state: BatchState,
-        reason: Fault,
-        faults: Option<Vec<Fault>>,
-        checked: &Checked,
-    ) -> Result<(), Error> {
+    async fn refuse(&self, arrival: &Arrival, refused: Refused) -> Result<(), Error> {
+        let Refused {
+            state,
+            reason,
+            faults,
+            checked,
+            heard,
+        } = refused;
         journal::refused(&arrival.batch, &arrival.tenant, &reason);
         self.figures.verdict(&arrival.tenant, state.as_str());
         let fault_count = match &faults {
@@ -330,18 +368,72 @@ impl Intake {
         } else {
             faults
         };
-        let sha256 = checked.sha256.clone();
+        let was_heard = !heard.is_empty();
         let refusal = Refusal {
             state,
             reason,
             faults,
             fault_count,
-            sha256,
+            sha256: checked.sha256,
+            heard,
             now: clock::now(),
         };
         self.store.refuse(arrival.batch.clone(), refusal).await?;
+        crash::point("refused");
         self.changed.notify_one();
+        if was_heard {
+            self.want_look(&arrival.tenant);
+        }
         Ok(())
+    }
+
+    /// Has a tenant's drop folders looked at: what lies there has a meaning that it had not before.
+    fn want_look(&self, tenant: &TenantName) {
+        if let Some(desk) = self.desks.get(tenant) {
+            desk.look_wanted.store(true, Ordering::Release);
+            self.look.notify_one();
+        }
+    }
+}
+
+/// A file that is refused, and all that is known of it.
+struct Refused {
+    state: BatchState,
+    reason: Fault,
+    /// They stand in for the faults kept while reading, if given.
+    faults: Option<Vec<Fault>>,
+    checked: Checked,
+    heard: Vec<Heard>,
+}
+
+impl Refused {
+    /// Nothing of it was read.
+    fn unread(reason: Fault) -> Self {
+        Self {
+            state: BatchState::Rejected,
+            reason,
+            faults: None,
+            checked: Checked::nothing(),
+            heard: Vec::new(),
+        }
+    }
+}
+
+/// Where a tenant's folders lie, and how its files are taken from there.
+#[derive(Clone, Debug)]
+pub(super) struct Ground {
+    pub(super) root: PathBuf,
+    pub(super) settings: inbox::Settings,
+}
+
+impl Ground {
+    /// When this arrival may be checked.
+    fn start(&self, arrival: &Arrival) -> Start {
+        let is_read = !matches!(arrival.origin, Origin::Unread(..));
+        match self.settings.trigger {
+            Trigger::DoneFile if is_read => Start::WithDone,
+            Trigger::DoneFile | Trigger::Close => Start::AtOnce,
+        }
     }
 }
 
@@ -398,9 +490,9 @@ fn check_and_keep(
     };
     let runtime = Handle::current();
     let mut keep = |piece| {
-        runtime
-            .block_on(store.keep(arrival.batch.clone(), piece))
-            .map_err(io::Error::other)
+        let kept = runtime.block_on(store.keep(arrival.batch.clone(), piece));
+        crash::point("kept");
+        kept.map_err(io::Error::other)
     };
     Ok(checking::check(
         &open,

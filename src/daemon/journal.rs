@@ -66,6 +66,52 @@ pub fn received(arrival: &Arrival) {
     info!(batch.id = %batch, tenant.name = %tenant, bytes, "batch {batch} of tenant {tenant} received with {bytes} bytes");
 }
 
+/// A file that did not come through the door is in the spool.
+pub fn brought_in(batch: &BatchId, tenant: &TenantName) {
+    info!(batch.id = %batch, tenant.name = %tenant, "batch {batch} of tenant {tenant} taken from its drop folder");
+}
+
+/// Local files of a tenant wait, because the disk does not take them.
+pub fn local_files_wait(tenant: &TenantName, why: &str) {
+    error!(tenant.name = %tenant, "files in the drop folders of tenant {tenant} wait and will be tried again: {why}");
+}
+
+/// They do not wait any more.
+pub fn local_files_taken_again(tenant: &TenantName) {
+    info!(tenant.name = %tenant, "files in the drop folders of tenant {tenant} are taken again");
+}
+
+/// A tenant's drop folders could not be looked at.
+pub fn sweep_failed(tenant: &TenantName, why: &str) {
+    error!(tenant.name = %tenant, "the drop folders of tenant {tenant} could not be looked at and will be tried again: {why}");
+}
+
+/// Files whose names are too long, or no text, cannot be answered and stay where they are.
+pub fn names_unusable(tenant: &TenantName, files: usize) {
+    warn!(tenant.name = %tenant, files, "{files} files in the drop folders of tenant {tenant} have a name that cannot be used: longer than 200 bytes, not UTF-8, or with control characters");
+}
+
+/// Nobody went on with an upload.
+pub fn partial_removed(tenant: &TenantName) {
+    info!(tenant.name = %tenant, "an unfinished upload of tenant {tenant} was removed: nobody went on with it");
+}
+
+/// The system does not tell of files that are closed.
+pub fn not_watched(why: &str) {
+    warn!("local files are found a little later, because drop folders cannot be watched: {why}");
+}
+
+/// The `.done` of a file has come.
+pub fn done_came(batch: &BatchId, tenant: &TenantName) {
+    info!(batch.id = %batch, tenant.name = %tenant, "batch {batch} of tenant {tenant} may begin: its .done has come");
+}
+
+/// A checksum that came after the check says that the file is not what was meant.
+pub fn checksum_late(batch: &BatchId, tenant: &TenantName, fault: &Fault) {
+    let code = fault.code;
+    warn!(batch.id = %batch, tenant.name = %tenant, fault.code = %code, "the checksum that came late for batch {batch} of tenant {tenant} does not fit: {code}");
+}
+
 /// A batch will be sent, or was checked as a dry run.
 pub fn admitted(batch: &BatchId, tenant: &TenantName, total: u64, invalid: u64) {
     info!(batch.id = %batch, tenant.name = %tenant, messages = total, invalid, "batch {batch} admitted with {total} messages, {invalid} of them invalid");

@@ -29,20 +29,24 @@ use crate::store::{self, Store};
 use crate::{admin, disk, report};
 
 pub mod checking;
+mod checksums;
 mod dispatch;
+mod heeding;
 mod intake;
 pub mod journal;
 mod outlet;
 mod publishing;
 mod reporting;
 mod templates;
+mod watching;
 
 use dispatch::Dispatch;
-use intake::{Desk, Intake};
+use intake::{Desk, Ground, Intake};
 use outlet::Outlet;
 use publishing::{Office, Publisher};
 use reporting::Reporting;
 use templates::Shelf;
+use watching::Watching;
 
 /// The service cannot start, or cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -190,6 +194,9 @@ pub async fn start(config: Config) -> Result<Daemon, Error> {
     }
     let names: Vec<TenantName> = config.tenants.iter().map(|t| t.name.clone()).collect();
     let inbox = Inbox::open(&spool_dir, &names)?;
+    for name in &names {
+        inbox.finish_leaving(&inbox::Drops::open(&tenants_dir.join(name.as_str()))?)?;
+    }
     let repaired = sftp::repair(&tenants_dir, inbox.new_folder(), inbox.held_folder())
         .map_err(folder("repair", &tenants_dir))?;
     if repaired > 0 {
@@ -281,9 +288,11 @@ impl Daemon {
             arrived: Arc::clone(&arrived),
             admitted: Arc::clone(&admitted),
             changed: Arc::clone(&changed),
+            look: Arc::default(),
             alarm: alarm.clone(),
             stop: stop.clone(),
         };
+        let watching = Watching::beside(&intake);
         // What a crash left in the spool has its row before anybody can add to it.
         intake.receive().await?;
         intake.release_ended().await?;
@@ -330,6 +339,7 @@ impl Daemon {
         journal::listening(self.door.address());
         let mut door = tokio::spawn(self.door.serve(logins, arrived, stop.clone()));
         let mut intake = tokio::spawn(intake.run());
+        let mut watching = tokio::spawn(watching.run());
         let mut dispatch = tokio::spawn(dispatch.run());
         let mut reporting = tokio::spawn(reporting.run());
         self.figures.ready(Readiness::Ready);
@@ -342,6 +352,7 @@ impl Daemon {
             words = self.store.failed() => Err(store::Error::Stopped(words).into()),
             end = &mut door => end.map_err(|_| Error::Panic("the door")),
             end = &mut intake => ended(end, "the intake").map(drop),
+            end = &mut watching => ended(end, "the watch on drop folders").map(drop),
             end = &mut dispatch => ended(end, "the sending").map(drop),
             end = &mut reporting => ended(end, "the reporting").map(drop),
         };
@@ -350,6 +361,7 @@ impl Daemon {
         early?;
         journal::stopping();
         join(door).await;
+        ended(watching.await, "the watch on drop folders")?;
         ended(intake.await, "the intake")?;
         let in_flight = ended(dispatch.await, "the sending")?;
         last.cancel();
@@ -379,6 +391,11 @@ fn desks(tenants: &[Tenant], tenants_dir: &Path) -> BTreeMap<TenantName, Arc<Des
         let desk = Desk {
             rules: tenant.rules.clone(),
             duplicate_window: tenant.duplicate_window,
+            ground: Ground {
+                root: tenants_dir.join(tenant.name.as_str()),
+                settings: tenant.inbox,
+            },
+            look_wanted: false.into(),
             shelf: Shelf::new(
                 tenant.name.clone(),
                 tenant.templates_dir.clone(),

@@ -3,7 +3,6 @@
 //! A file is written under a hidden name, announced with its hash, renamed into place, and noted as
 //! done. What is done is never written again, also if the tenant has deleted it.
 
-use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,13 +11,14 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::outlet::Outlet;
+use crate::batch::origin::Origin;
 use crate::batch::read::{self, Checker, Form};
 use crate::batch::{Arrival, BatchId, retry_file};
 use crate::delivery::standing::{BatchStanding, MessageStanding};
 use crate::disk::{self, Draft};
-use crate::inbox::{self, Inbox, unpack};
-use crate::report;
+use crate::inbox::{self, Drops, Inbox, unpack};
 use crate::store::{self, Publication, Store};
+use crate::{crash, report};
 
 /// Messages that are read from the store at once.
 const PAGE: u64 = 1_000;
@@ -47,6 +47,13 @@ pub(super) struct Office {
     pub(super) results: report::Settings,
     pub(super) desk: Arc<super::intake::Desk>,
     pub(super) outlet: Option<Arc<Outlet>>,
+}
+
+impl Office {
+    /// The tenant's drop folders.
+    fn drops(&self) -> Result<Drops, Error> {
+        Ok(Drops::open(&self.desk.ground.root)?)
+    }
 }
 
 /// Puts files in place.
@@ -198,49 +205,40 @@ impl Publisher {
         {
             return Ok(());
         }
-        let target = office.folder.join(&path);
-        let file = self.inbox.file(arrival)?;
         self.store
             .announce(arrival.batch.clone(), path.clone(), standing.sha256.clone())
             .await?;
-        let at = target.clone();
-        on_disk(move || {
-            let linked = match disk::link_open_file(&file, &at) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-                other => other,
-            };
-            linked
-                .and_then(|()| disk::sync_folder(at.parent().unwrap_or(Path::new("."))))
-                .map_err(|source| Error::Write { path: at, source })
-        })
-        .await?;
-        Ok(self.store.published(arrival.batch.clone(), path).await?)
+        let (inbox, office, whose) = (self.inbox.clone(), Arc::clone(office), arrival.clone());
+        let target = path.clone();
+        let is_there = on_disk(move || match whose.origin {
+            Origin::Unread(..) => move_away(&inbox, &office, &whose, &target),
+            Origin::Door | Origin::Copied(_) => link(&inbox, &office, &whose, &target),
+        });
+        if is_there.await? {
+            crash::point("file-linked");
+            self.store.published(arrival.batch.clone(), path).await?;
+        }
+        Ok(())
     }
 
-    /// Removes the name that the file was dropped under, unless a newer upload has it.
-    pub(super) fn remove_visible_name(
+    /// Removes every name that the file has in the drop folders; a newer file of its name stays.
+    pub(super) async fn remove_visible_names(
         &self,
-        office: &Office,
+        office: &Arc<Office>,
         standing: &BatchStanding,
+        folder: &str,
     ) -> Result<(), Error> {
-        let arrival = &standing.arrival;
-        let root = office.folder.parent().unwrap_or(Path::new("/"));
-        let folder = root.join(arrival.folder.path());
-        let path = folder.join(&arrival.name);
-        let Ok(file) = self.inbox.file(arrival) else {
-            return Ok(());
-        };
-        let failed = |source| Error::Write {
-            path: path.clone(),
-            source,
-        };
-        let spooled = file.metadata().map_err(failed)?;
-        match fs::symlink_metadata(&path) {
-            Ok(visible) if disk::same_inode(&visible, &spooled) => fs::remove_file(&path)
-                .and_then(|()| disk::sync_folder(&folder))
-                .map_err(failed),
-            _ => Ok(()),
-        }
+        let arrival = standing.arrival.clone();
+        let kept = office.folder.join(report::path(&arrival, folder, ""));
+        let (inbox, office) = (self.inbox.clone(), Arc::clone(office));
+        on_disk(move || {
+            // One that was refused unread has been moved away; if it was not, it has been changed.
+            if !matches!(arrival.origin, Origin::Unread(..)) {
+                inbox.remove_names(&office.drops()?, &arrival, &kept)?;
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Writes a file under a hidden name, announces it with its hash, puts it in place, and notes
@@ -285,11 +283,16 @@ impl Publisher {
                 return Ok(());
             }
             let sealed = draft.seal().map_err(failed)?;
+            crash::point("report-sealed");
             let runtime = Handle::current();
             let sha256 = sealed.sha256().to_owned();
             runtime.block_on(store.announce(batch.clone(), path.clone(), sha256))?;
+            crash::point("report-announced");
             sealed.reveal().map_err(failed)?;
-            Ok(runtime.block_on(store.published(batch, path))?)
+            crash::point("report-revealed");
+            runtime.block_on(store.published(batch, path))?;
+            crash::point("report-done");
+            Ok(())
         })
         .await
     }
@@ -323,6 +326,26 @@ impl Error {
             other => other,
         }
     }
+}
+
+/// Links the file that the spool holds to `path`, beneath `whatsapp/`.
+fn link(inbox: &Inbox, office: &Office, arrival: &Arrival, path: &str) -> Result<bool, Error> {
+    let at = office.folder.join(path);
+    let linked = match disk::link_open_file(&inbox.file(arrival)?, &at) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    };
+    linked
+        .and_then(|()| disk::sync_folder(at.parent().unwrap_or(Path::new("."))))
+        .map_err(|source| Error::Write { path: at, source })?;
+    Ok(true)
+}
+
+/// Moves a file that nobody has read from its drop folder to `path`, beneath `whatsapp/`.
+fn move_away(inbox: &Inbox, office: &Office, arrival: &Arrival, path: &str) -> Result<bool, Error> {
+    let (folder, name) = path.split_once('/').unwrap_or(("errors", path));
+    let to = (&*format!("whatsapp/{folder}"), name);
+    Ok(inbox.move_away(&office.drops()?, arrival, to)?)
 }
 
 /// Does work that waits for the disk on a thread where that hinders nobody.

@@ -18,10 +18,10 @@ use super::{Alarm, journal, lock};
 use crate::batch::{BatchId, Moment, TenantName};
 use crate::clock;
 use crate::delivery::standing::{BatchStanding, BatchState, Counts};
-use crate::disk;
 use crate::inbox::Inbox;
 use crate::report::{self, Outlook};
 use crate::store::{self, Store};
+use crate::{crash, disk};
 
 /// The least time between two statuses of a batch whose state has not changed.
 const STATUS_EVERY: Duration = Duration::from_secs(2);
@@ -181,6 +181,10 @@ impl Reporting {
 
     /// Why a batch does not go on, and until when, in a sentence; empty when it does.
     async fn held(&self, office: &Office, standing: &BatchStanding) -> Result<String, Error> {
+        if standing.waits_for_done {
+            let name = &standing.arrival.name;
+            return Ok(format!("it is checked once `{name}.done` lies beside it"));
+        }
         let batch = &standing.arrival.batch;
         let outlet = office.outlet.as_ref();
         let held = outlet.map(|outlet| outlet.held(batch)).unwrap_or_default();
@@ -252,7 +256,9 @@ impl Reporting {
         }
         let folder = if refused { "errors" } else { "processed" };
         self.publisher.file(office, standing, folder).await?;
-        self.publisher.remove_visible_name(office, standing)?;
+        self.publisher
+            .remove_visible_names(office, standing, folder)
+            .await?;
         let mut files = self.files(standing).await?;
         files.push(kept_status(standing));
         let outlook = Outlook {
@@ -267,7 +273,9 @@ impl Reporting {
             .await?
             .unwrap_or_else(|| standing.clone());
         self.write_status(office, &standing, &outlook).await?;
+        crash::point("status-final");
         self.store.end(batch.clone(), clock::now()).await?;
+        crash::point("ended");
         journal::ended(&standing);
         Ok(self.inbox.release(&standing.arrival)?)
     }

@@ -124,6 +124,8 @@ pub struct BatchStanding {
     pub counts: Counts,
     /// Whether a newer file of the same name has arrived.
     pub superseded: bool,
+    /// Whether it is not checked before its `.done` has come.
+    pub waits_for_done: bool,
 }
 
 /// A message as it stands, for the report.

@@ -1,19 +1,86 @@
 //! Finished files are seen and claimed.
 //!
-//! In: entries in the spool's `new` folder, put there by the door before a client hears `OK`. Out:
+//! In: entries in the spool's `new` folder, put there by the door before a client hears `OK`, and
+//! files of local jobs in the drop folders, which are brought into the spool here. Out:
 //! [`Arrival`]s. An entry lies in `new` until its arrival has a row, then in `held` until its batch
-//! has ended; both moves can be done again after a crash, because the row is the truth.
+//! has ended; both moves can be done again after a crash, because the row is the truth. Which file
+//! of a drop folder an entry stands for is told by the entry itself, so that a file is taken once
+//! whatever is killed.
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::batch::name::SpoolName;
+use crate::batch::origin::{Origin, SpoolEntry};
 use crate::batch::{Arrival, Moment, TenantName};
-use crate::disk;
+use crate::{crash, disk};
 
+pub mod companion;
+mod drops;
+mod leave;
+mod settle;
+mod sweep;
+mod take;
 pub mod unpack;
+pub mod watch;
+
+pub use drops::Drops;
+pub use settle::{Age, Look, Waits};
+pub use sweep::{Found, Lookout, Now, Swept, What};
+pub use take::Taking;
+
+/// How the hidden name begins under which a file is put aside while it is looked at; its own name
+/// follows.
+const ASIDE_PREFIX: &str = ".dropcast-gone.";
+
+/// The longest of the prefixes that hidden names of ours have before a name.
+const OWN_PREFIX_BYTES_MAX: usize = 16;
+
+/// A file that was not seen to be closed must lie unchanged this many times as long.
+const UNCLOSED_TIMES: u32 = 10;
+const UNCLOSED_MIN: Duration = Duration::from_secs(30);
+
+/// How long a file lies there before it is refused for its name or its size.
+const REFUSED_AFTER: Duration = Duration::from_mins(1);
+
+/// How long something that never comes is waited for.
+const ABANDONED_AFTER: Duration = Duration::from_hours(24);
+
+/// What makes a batch of a file start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Trigger {
+    /// That it is whole.
+    #[default]
+    Close,
+    /// A file `<name>.done` beside it.
+    DoneFile,
+}
+
+/// How the files of one tenant are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How long a local job's file must lie unchanged after it was closed or moved in.
+    pub settle: Duration,
+    /// What makes a batch start.
+    pub trigger: Trigger,
+}
+
+impl Settings {
+    /// How long files must lie unchanged.
+    pub fn waits(&self) -> Waits {
+        let unclosed = (self.settle * UNCLOSED_TIMES).max(UNCLOSED_MIN);
+        Waits {
+            closed: self.settle,
+            unclosed: crash::wait("wait-unclosed", unclosed),
+            refused: crash::wait("wait-refused", REFUSED_AFTER),
+            abandoned: crash::wait("wait-abandoned", ABANDONED_AFTER),
+        }
+    }
+}
 
 /// Something is wrong with the spool.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +102,8 @@ pub enum Error {
 pub struct Inbox {
     new: PathBuf,
     held: PathBuf,
+    /// Held while a name is put aside: two that do so with one name would meet there.
+    leaving: Arc<Mutex<()>>,
 }
 
 impl Inbox {
@@ -43,12 +112,14 @@ impl Inbox {
         let inbox = Self {
             new: folder.join("new"),
             held: folder.join("held"),
+            leaving: Arc::default(),
         };
         for tenant in tenants {
             for part in [&inbox.new, &inbox.held] {
                 let path = part.join(tenant.as_str());
                 disk::make_folder(&path).map_err(|source| fault("make", &path, source))?;
             }
+            take::remove_coming(&inbox.new.join(tenant.as_str()))?;
         }
         Ok(inbox)
     }
@@ -81,7 +152,10 @@ impl Inbox {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(fault("move", &from, error))
             }
-            _ => Ok(()),
+            _ => {
+                crash::point("held");
+                Ok(())
+            }
         }
     }
 
@@ -91,6 +165,14 @@ impl Inbox {
         fs::File::open(&held)
             .or_else(|_| fs::File::open(path_in(&self.new, arrival)))
             .map_err(|error| fault("open", &held, error))
+    }
+
+    /// The bytes of an arrival as they came in; `None` when they are not here, or not any more.
+    pub fn content(&self, arrival: &Arrival) -> Option<fs::File> {
+        match arrival.origin {
+            Origin::Unread(..) => None,
+            Origin::Door | Origin::Copied(_) => self.file(arrival).ok(),
+        }
     }
 
     /// Forgets the file of a batch that has ended.
@@ -103,7 +185,12 @@ impl Inbox {
                 _ => {}
             }
         }
+        crash::point("released");
         Ok(())
+    }
+
+    fn alone(&self) -> MutexGuard<'_, ()> {
+        self.leaving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -113,7 +200,9 @@ fn path_in(part: &Path, arrival: &Arrival) -> PathBuf {
         folder: arrival.folder,
         name: arrival.name.clone(),
     };
-    part.join(arrival.tenant.as_str()).join(name.to_string())
+    let origin = arrival.origin;
+    let entry = SpoolEntry { name, origin };
+    part.join(arrival.tenant.as_str()).join(entry.to_string())
 }
 
 /// The arrivals of `tenant` in one part of the spool, oldest first.
@@ -125,20 +214,25 @@ fn arrivals(part: &Path, tenant: &TenantName) -> Result<Vec<Arrival>, Error> {
         let entry = entry.map_err(failed)?;
         // What is not ours stays where somebody put it.
         let name = entry.file_name();
-        let Some(name) = name.to_str().and_then(SpoolName::parse) else {
+        let Some(SpoolEntry { name, origin }) = name.to_str().and_then(SpoolEntry::parse) else {
             continue;
         };
         let about = entry.metadata().map_err(failed)?;
         if about.is_file() {
-            // The link into the spool was the last change of the inode.
+            // The link into the spool, or the name there, was the last change of the inode.
             let changed_ms = about.ctime() * 1000 + about.ctime_nsec() / 1_000_000;
+            let size_bytes = match origin {
+                Origin::Unread(..) => take::noted_size(&entry.path()).map_err(failed)?,
+                Origin::Door | Origin::Copied(_) => about.size(),
+            };
             arrivals.push(Arrival {
                 tenant: tenant.clone(),
                 batch: name.batch,
                 folder: name.folder,
                 name: name.name,
-                size_bytes: about.size(),
+                size_bytes,
                 received_at: Moment::from_millis(changed_ms),
+                origin,
             });
         }
     }

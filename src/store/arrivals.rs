@@ -2,13 +2,24 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
+use super::companions::{Heard, hear};
 use super::messages::encode_messages;
 use super::{Error, Store};
 use crate::batch::name::DropFolder;
+use crate::batch::origin::Origin;
 use crate::batch::read::BadRow;
 use crate::batch::{Arrival, BatchId, Fault, Message, Moment, TenantName};
 use crate::delivery::standing::{BatchStanding, BatchState, Counts, Note};
 use crate::delivery::{State, UnknownPolicy};
+
+/// When an arrival may be checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// At once.
+    AtOnce,
+    /// When its `.done` has come.
+    WithDone,
+}
 
 /// A part of a file that was read: kept before the rest is.
 #[derive(Clone, Debug, Default)]
@@ -42,6 +53,8 @@ pub struct Admission {
     pub fault_count: u64,
     /// Whether nothing is to be sent.
     pub dry_run: bool,
+    /// The companions that it was held against.
+    pub heard: Vec<Heard>,
     /// The moment of admission.
     pub now: Moment,
 }
@@ -68,18 +81,20 @@ pub struct Refusal {
     pub fault_count: u64,
     /// SHA-256 of the expanded bytes; empty if the file could not be read to its end.
     pub sha256: String,
+    /// The companions that it was held against.
+    pub heard: Vec<Heard>,
     /// The moment of refusal.
     pub now: Moment,
 }
 
 impl Store {
     /// Gives an arrival its row. Doing it again changes nothing.
-    pub async fn receive(&self, arrival: Arrival) -> Result<(), Error> {
+    pub async fn receive(&self, arrival: Arrival, start: Start) -> Result<(), Error> {
         self.write(move |connection| {
             let sql = "-- receive
                 INSERT INTO batches (id, tenant, folder, name, size_bytes, received_at, seen_at,
-                    state)
-                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, 'received')
+                    state, origin, waits_for_done)
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, 'received', ?7, ?8)
                 ON CONFLICT (id) DO NOTHING";
             connection.prepare_cached(sql)?.execute(params![
                 arrival.batch.as_str(),
@@ -88,6 +103,8 @@ impl Store {
                 arrival.name,
                 arrival.size_bytes as i64,
                 arrival.received_at.as_millis(),
+                arrival.origin.to_string(),
+                start == Start::WithDone,
             ])?;
             Ok(())
         })
@@ -192,6 +209,7 @@ impl Store {
                 ":now": admission.now.as_millis(),
                 ":seq": seq,
             })?;
+            hear(connection, seq, &admission.heard)?;
             Ok(Admitted::Whole)
         })
         .await
@@ -219,6 +237,7 @@ impl Store {
                 refusal.sha256,
                 refusal.now.as_millis(),
             ])?;
+            hear(connection, seq, &refusal.heard)?;
             Ok(())
         })
         .await
@@ -262,15 +281,16 @@ impl Store {
         .await
     }
 
-    /// The arrivals that nobody has read to their end, oldest first, at most a thousand, and
-    /// whether a reading of it was interrupted.
+    /// The arrivals that may be read and that nobody has read to their end, oldest first, at most a
+    /// thousand, and whether a reading of it was interrupted. Those that wait for their `.done` are
+    /// not among them, so that however many there are, none that may be read waits behind them.
     pub async fn unchecked(
         &self,
         tenants: Vec<TenantName>,
     ) -> Result<Vec<(Arrival, BatchState)>, Error> {
         self.read(move |connection| {
             let sql = format!(
-                "-- unchecked\n{SELECT_BATCH} WHERE ended_at = 0
+                "-- unchecked\n{SELECT_BATCH} WHERE ended_at = 0 AND waits_for_done = 0
                     AND state IN ('received', 'checking')
                     AND tenant IN (SELECT value FROM json_each(?1)) ORDER BY seq LIMIT 1000"
             );
@@ -360,15 +380,16 @@ impl Store {
     }
 }
 
-const SELECT_BATCH: &str =
+pub(super) const SELECT_BATCH: &str =
     "SELECT tenant, id, folder, name, size_bytes, received_at, state, sha256,
     dialect, campaign_name, refusal, warnings, fault_count, started_at, finished_at, total, invalid,
     in_flight, accepted, failed, expired, suppressed, cancelled, unknown,
     EXISTS (SELECT 1 FROM batches AS newer WHERE newer.tenant = batches.tenant
-        AND newer.name = batches.name AND newer.seq > batches.seq)
+        AND newer.name = batches.name AND newer.seq > batches.seq),
+    origin, waits_for_done
     FROM batches";
 
-fn batch_standing(row: &Row<'_>) -> rusqlite::Result<BatchStanding> {
+pub(super) fn batch_standing(row: &Row<'_>) -> rusqlite::Result<BatchStanding> {
     let count = |at: usize| row.get::<_, i64>(at).map(|n| n.max(0) as u64);
     let moment = |at: usize| {
         let millis: i64 = row.get(at)?;
@@ -389,6 +410,7 @@ fn batch_standing(row: &Row<'_>) -> rusqlite::Result<BatchStanding> {
             name: text(3)?,
             size_bytes: count(4)?,
             received_at: Moment::from_millis(row.get(5)?),
+            origin: Origin::parse(row.get_ref(25)?.as_str()?).ok_or_else(|| odd(25, "origin"))?,
         },
         state: BatchState::ALL
             .into_iter()
@@ -418,11 +440,12 @@ fn batch_standing(row: &Row<'_>) -> rusqlite::Result<BatchStanding> {
             unknown: count(23)?,
         },
         superseded: row.get(24)?,
+        waits_for_done: row.get(26)?,
     })
 }
 
 /// A column holds what this program never writes.
-fn odd(column: usize, name: &str) -> rusqlite::Error {
+pub(super) fn odd(column: usize, name: &str) -> rusqlite::Error {
     let words = format!("the column `{name}` holds an unknown value");
     rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, words.into())
 }
@@ -486,7 +509,11 @@ fn keep_bad_rows(connection: &Connection, seq: i64, bad: &[BadRow]) -> rusqlite:
     Ok(())
 }
 
-fn keep_faults(connection: &Connection, seq: i64, faults: &[Fault]) -> rusqlite::Result<()> {
+pub(super) fn keep_faults(
+    connection: &Connection,
+    seq: i64,
+    faults: &[Fault],
+) -> rusqlite::Result<()> {
     if faults.is_empty() {
         return Ok(());
     }

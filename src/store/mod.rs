@@ -20,10 +20,12 @@ use rusqlite::{Connection, OpenFlags};
 use tokio::sync::{mpsc, oneshot, watch};
 
 mod arrivals;
+mod companions;
 mod messages;
 mod publications;
 
-pub use arrivals::{Admission, Admitted, Piece, Refusal};
+pub use arrivals::{Admission, Admitted, Piece, Refusal, Start};
+pub use companions::{FileName, Heard, Newest, Started};
 pub use messages::{Attempt, ChunkOfMessages, Due};
 pub use publications::Publication;
 
@@ -39,7 +41,10 @@ const READERS: usize = 3;
 /// How long a connection waits for another process that reads the file, such as a backup.
 const BUSY_WAIT: Duration = Duration::from_secs(10);
 
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_start.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("migrations/0001_start.sql"),
+    include_str!("migrations/0002_companions.sql"),
+];
 
 /// Something is wrong with the store.
 #[derive(Debug, thiserror::Error)]

@@ -1,7 +1,8 @@
 //! The store's promises, on real files.
 
 use super::*;
-use crate::batch::name::DropFolder;
+use crate::batch::name::{Companion, DropFolder};
+use crate::batch::origin::{Identity, Origin};
 use crate::batch::{
     Arrival, BatchId, Code, Content, Fault, Message, Moment, Phone, TenantName, read::BadRow,
 };
@@ -22,6 +23,7 @@ fn arrival(random: u64) -> Arrival {
         name: "orders.json".into(),
         size_bytes: 10,
         received_at: NOW,
+        origin: Origin::Door,
     }
 }
 
@@ -66,6 +68,7 @@ fn admission(sha256: &str) -> Admission {
         warnings: Vec::new(),
         fault_count: 1,
         dry_run: false,
+        heard: Vec::new(),
         now: NOW,
     }
 }
@@ -95,8 +98,14 @@ fn accepted() -> Step {
 async fn admitted(store: &Store, random: u64, sha256: &str) -> (BatchId, Admitted) {
     let arrival = arrival(random);
     let batch = arrival.batch.clone();
-    store.receive(arrival.clone()).await.expect("received");
-    store.receive(arrival).await.expect("received twice");
+    store
+        .receive(arrival.clone(), Start::AtOnce)
+        .await
+        .expect("received");
+    store
+        .receive(arrival, Start::AtOnce)
+        .await
+        .expect("received twice");
     assert_eq!(store.begin_check(batch.clone()).await.expect("begun"), 0);
     let fault = bad(2).faults;
     let first = Piece {
@@ -298,6 +307,7 @@ async fn content_that_was_sent_is_not_sent_again() {
         faults: Some(vec![fault]),
         fault_count: 1,
         sha256: "aa".into(),
+        heard: Vec::new(),
         now: NOW,
     };
     store
@@ -319,6 +329,49 @@ async fn content_that_was_sent_is_not_sent_again() {
     assert_eq!(store.open_batches().await.expect("read").len(), 2);
 }
 
+/// A sync job that uploads the same file every night must be refused every night, not only until
+/// the window of the first upload has passed.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_window_slides_with_each_time_the_content_is_seen() {
+    const WINDOW_MS: i64 = 1_000;
+    let folder = folder();
+    let store = open(&folder);
+    let (first, _) = admitted(&store, 1, "aa").await;
+    for index in [0, 1, 3, 4] {
+        let begun = attempt(&first, index, 1);
+        store.begin(begun.clone(), NOW).await.expect("begun");
+        store
+            .record(begun, accepted(), NOW)
+            .await
+            .expect("recorded");
+    }
+    assert!(store.finish(first.clone(), NOW).await.expect("finished"));
+    store.end(first.clone(), NOW).await.expect("ended");
+    let seen_at = |nights: i64| {
+        let now = NOW.plus_ms(nights * WINDOW_MS * 9 / 10);
+        let seen_since = now.plus_ms(-WINDOW_MS);
+        (now, seen_since)
+    };
+    let admit = async |random: u64, (now, seen_since): (Moment, Moment)| {
+        let arrival = arrival(random);
+        let batch = arrival.batch.clone();
+        let received = store.receive(arrival, Start::AtOnce).await;
+        received.expect("received");
+        let admission = Admission {
+            seen_since,
+            now,
+            ..admission("aa")
+        };
+        store.admit(batch, admission).await.expect("answered")
+    };
+    for night in 1..=5 {
+        let answer = admit(10 + night, seen_at(night as i64)).await;
+        assert_eq!(answer, Admitted::SentBefore(first.clone()), "night {night}");
+    }
+    // After a pause that is longer than the window it may go again.
+    assert_eq!(admit(20, seen_at(8)).await, Admitted::Whole);
+}
+
 /// A file that kills its reader at the same row again is known by it; one that does not, is not.
 #[tokio::test(flavor = "multi_thread")]
 async fn deaths_at_the_same_row_are_counted() {
@@ -326,7 +379,10 @@ async fn deaths_at_the_same_row_are_counted() {
     let store = open(&folder);
     let arrival = arrival(1);
     let batch = arrival.batch.clone();
-    store.receive(arrival).await.expect("received");
+    store
+        .receive(arrival, Start::AtOnce)
+        .await
+        .expect("received");
     let begin = || store.begin_check(batch.clone());
     let keep = || {
         store.keep(
@@ -385,7 +441,7 @@ async fn a_newer_store_is_refused() {
         Store::open(&path),
         Err(Error::Newer {
             found: 99,
-            known: 1,
+            known: 2,
             ..
         })
     ));
@@ -403,7 +459,109 @@ async fn a_failure_stops_the_writer_for_good() {
     ));
     assert!(!store.failed().await.is_empty());
     assert!(matches!(
-        store.receive(arrival(1)).await,
+        store.receive(arrival(1), Start::AtOnce).await,
         Err(Error::Stopped(_))
     ));
+}
+
+fn file() -> FileName {
+    FileName {
+        tenant: tenant(),
+        folder: DropFolder::Whatsapp,
+        name: "orders.json".into(),
+    }
+}
+
+fn companion(kind: Companion, inode: u64) -> Heard {
+    Heard {
+        kind,
+        name: format!("orders.json.{}", kind.as_str()),
+        identity: Identity {
+            inode,
+            modified_ns: 5,
+        },
+    }
+}
+
+/// One `.done` starts one file, and a file that waits for one must not hold up the others.
+#[tokio::test]
+async fn a_done_starts_the_newest_file_of_its_name_once() {
+    let folder = folder();
+    let store = Store::open(&folder.path().join("store.db")).expect("opened");
+    let receive = |random, start| {
+        let mut one = arrival(random);
+        one.origin = Origin::Copied(Identity {
+            inode: random,
+            modified_ns: -7,
+        });
+        let store = store.clone();
+        async move {
+            store.receive(one.clone(), start).await.expect("received");
+            store.receive(one.clone(), start).await.expect("again");
+            one
+        }
+    };
+    let older = receive(1, Start::WithDone).await;
+    let newer = receive(2, Start::WithDone).await;
+    let unchecked = || store.unchecked(vec![tenant()]);
+    assert!(unchecked().await.expect("asked").is_empty());
+    let reason = || (crate::batch::verdict::replaced(), NOW);
+    let done = companion(Companion::Done, 9);
+    let started = store
+        .start(file(), done.clone(), reason())
+        .await
+        .expect("started");
+    assert_eq!(started.batch.as_ref(), Some(&newer.batch));
+    assert_eq!(started.replaced, std::slice::from_ref(&older.batch));
+    let found = unchecked().await.expect("asked");
+    assert_eq!(found, [(newer.clone(), BatchState::Received)]);
+    let again = store.start(file(), done.clone(), reason()).await;
+    assert_eq!(again.expect("answered"), Started::default());
+    let refused = store.batch(older.batch).await.expect("asked");
+    let refused = refused.expect("a row");
+    assert_eq!(refused.state, BatchState::Rejected);
+    assert_eq!(
+        refused.refusal.map(|fault| fault.code),
+        Some(Code::FileReplaced)
+    );
+    // Heard until it is gone, and by then still not to be heard again.
+    let heard = store.heard(tenant()).await.expect("asked");
+    let known = (newer.batch.clone(), DropFolder::Whatsapp, done.clone());
+    assert_eq!(heard, [known]);
+    store
+        .cleared(newer.batch.clone(), done)
+        .await
+        .expect("cleared");
+    assert!(store.heard(tenant()).await.expect("asked").is_empty());
+    let newest = store.newest(file()).await.expect("asked").expect("a batch");
+    assert_eq!(newest.standing.arrival, newer);
+    assert_eq!(newest.heard, [Companion::Done]);
+}
+
+/// Once the last status is written nobody reads a warning any more.
+#[tokio::test]
+async fn a_late_checksum_warns_while_there_is_something_to_warn_of() {
+    let folder = folder();
+    let store = Store::open(&folder.path().join("store.db")).expect("opened");
+    let (batch, _) = admitted(&store, 1, "aa").await;
+    let warning = || Some(crate::batch::verdict::garbled());
+    let late = |kind, inode| store.hear_late(batch.clone(), companion(kind, inode), warning());
+    assert!(late(Companion::Md5, 1).await.expect("heard"));
+    let standing = store.batch(batch.clone()).await.expect("asked");
+    let standing = standing.expect("a row");
+    let codes: Vec<Code> = standing.warnings.iter().map(|fault| fault.code).collect();
+    assert_eq!(codes, [Code::FileChecksumGarbled]);
+    let refusal = Refusal {
+        state: BatchState::Rejected,
+        reason: crate::batch::verdict::garbled(),
+        faults: None,
+        fault_count: 1,
+        sha256: String::new(),
+        heard: vec![companion(Companion::Sha256, 2)],
+        now: NOW,
+    };
+    store.refuse(batch.clone(), refusal).await.expect("refused");
+    assert!(!late(Companion::Md5, 3).await.expect("answered"));
+    let newest = store.newest(file()).await.expect("asked").expect("a batch");
+    assert_eq!(newest.heard, [Companion::Md5, Companion::Sha256]);
 }

@@ -5,10 +5,14 @@ mod a_clean_stop_loses_nothing;
 #[cfg(feature = "fail-points")]
 mod a_close_survives_a_power_cut;
 mod a_start_says_what_is_wrong;
+mod companions_belong_to_their_file;
 mod every_fault_is_told;
 mod every_message_is_in_the_results_once;
 mod killed_at_any_moment;
+mod local_writers_are_heard;
 mod only_whole_files_are_sent;
 mod provider_answers_are_told_as_they_are;
+#[cfg(feature = "fail-points")]
+mod refused_files_are_answered;
 mod tenants_are_apart;
 mod the_same_content_is_refused;

@@ -78,8 +78,16 @@ impl Daemon {
     /// Asks it to end; gives its exit code and how long that took.
     pub(crate) fn stop(mut self) -> (Option<i32>, Duration) {
         let begun = Instant::now();
-        let pid = Pid::from_child(&self.child);
-        kill_process(pid, Signal::TERM).expect("the process is asked");
+        // One that has died has its exit code already.
+        if self
+            .child
+            .try_wait()
+            .expect("the process is known")
+            .is_none()
+        {
+            let pid = Pid::from_child(&self.child);
+            kill_process(pid, Signal::TERM).expect("the process is asked");
+        }
         let status = ended(&mut self.child, END).expect("the process is known");
         (status.code(), begun.elapsed())
     }

@@ -282,6 +282,20 @@ impl World {
         self.ended_of("acme", name, SOON)
     }
 
+    /// Waits until a batch under `name` of `acme` has ended that is another than `before`.
+    pub(crate) fn ended_after(
+        &mut self,
+        name: &str,
+        before: &serde_json::Value,
+    ) -> serde_json::Value {
+        let folder = self.folder("acme");
+        self.wait_for("final status of a newer batch", SOON, || {
+            folder
+                .status(name)
+                .filter(|status| status["final"] == true && status["batch"] != before["batch"])
+        })
+    }
+
     /// Waits until the newest batch under `name` of `tenant` has ended; gives its status.
     pub(crate) fn ended_of(
         &mut self,

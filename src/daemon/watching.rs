@@ -1,0 +1,396 @@
+//! drop folders → inbox: the loop that finds what did not come through the door.
+//!
+//! It sweeps each tenant's folders on a timer, and sooner when the system has said that a file was
+//! closed there. What it finds is brought into the spool, where `intake` goes on with it, or is
+//! heard as a companion by `heeding`. Copies run beside the loop, one of each tenant at a time, so
+//! that nobody's large files keep another tenant waiting.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::heeding::Heeding;
+use super::intake::{Desk, Intake};
+use super::{Alarm, journal, lock};
+use crate::batch::TenantName;
+use crate::batch::origin::{Identity, Unread};
+use crate::inbox::watch::{Event, Watch};
+use crate::inbox::{self, Found, Inbox, Lookout, Now, Swept, Taking, What};
+use crate::store::{self, Store};
+use crate::{clock, crash};
+
+/// How often each tenant's folders are swept when nothing is heard of them.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// The least time between two sweeps of one tenant, however much happens there.
+const SWEEP_AT_MOST_EVERY: Duration = Duration::from_millis(100);
+
+/// Files that are copied at a time.
+const COPIES: usize = 2;
+
+/// How long copies under way may take when the daemon stops; the next start begins them anew.
+const STOP_MAX: Duration = Duration::from_secs(2);
+
+/// The loop, and what it needs.
+#[derive(Debug)]
+pub(super) struct Watching {
+    pub(super) store: Store,
+    pub(super) inbox: Inbox,
+    pub(super) desks: BTreeMap<TenantName, Arc<Desk>>,
+    /// Nudged when drop folders are worth a look.
+    pub(super) look: Arc<Notify>,
+    /// Nudges the intake.
+    pub(super) arrived: Arc<Notify>,
+    /// Nudges the reports.
+    pub(super) changed: Arc<Notify>,
+    pub(super) alarm: Alarm,
+    pub(super) stop: CancellationToken,
+    watched: Watched,
+}
+
+/// What the system is asked to tell, and whether it was said that it does not.
+#[derive(Debug, Default)]
+struct Watched {
+    watch: Option<Watch>,
+    failed: bool,
+}
+
+/// One tenant, as this loop sees it.
+#[derive(Debug)]
+struct Beat {
+    /// `None` while a thread has it that looks at the disk.
+    lookout: Option<Lookout>,
+    heeding: Heeding,
+    due: Instant,
+    swept_at: Instant,
+    /// Whether its last look failed, and how many names it cannot answer: each is told once.
+    failed: bool,
+    unusable: usize,
+    copying: Arc<Copying>,
+}
+
+/// The files of one tenant that are on their way into the spool.
+#[derive(Debug, Default)]
+struct Copying {
+    in_hand: Mutex<HashSet<Identity>>,
+    /// Whether the disk did not take the last of them.
+    failed: Mutex<bool>,
+}
+
+impl Watching {
+    /// The loop that finds what `intake` goes on with. From here on the system remembers what is
+    /// closed in the drop folders, so that nothing that comes while a start goes on is missed.
+    pub(super) fn beside(intake: &Intake) -> Self {
+        let watch = Watch::new()
+            .inspect_err(|error| journal::not_watched(&error.to_string()))
+            .ok();
+        let mut watching = Self {
+            store: intake.store.clone(),
+            inbox: intake.inbox.clone(),
+            desks: intake.desks.clone(),
+            look: Arc::clone(&intake.look),
+            arrived: Arc::clone(&intake.arrived),
+            changed: Arc::clone(&intake.changed),
+            alarm: intake.alarm.clone(),
+            stop: intake.stop.clone(),
+            watched: Watched {
+                watch,
+                failed: false,
+            },
+        };
+        watching.watched.refresh(&watching.desks);
+        watching
+    }
+
+    /// Looks until stopped.
+    pub(super) async fn run(mut self) -> Result<(), store::Error> {
+        let mut watched = std::mem::take(&mut self.watched);
+        let mut refreshed_at = clock::steady();
+        let this = Arc::new(self);
+        let mut beats = this.beats();
+        let copies = Arc::new(Semaphore::new(COPIES));
+        let tasks = TaskTracker::new();
+        while !this.stop.is_cancelled() {
+            if clock::steady().duration_since(refreshed_at) >= SWEEP_EVERY {
+                watched.refresh(&this.desks);
+                refreshed_at = clock::steady();
+            }
+            let due = beats.values().map(|beat| beat.due).min();
+            let due = due.unwrap_or_else(|| clock::steady() + SWEEP_EVERY);
+            tokio::select! {
+                () = this.stop.cancelled() => break,
+                events = watched.next() => this.note(&mut beats, events).await,
+                () = this.look.notified() => this.hurry_wanted(&mut beats),
+                () = tokio::time::sleep_until(due.into()) => {}
+            }
+            let now = clock::steady();
+            for (tenant, beat) in &mut beats {
+                if beat.due <= now && !this.stop.is_cancelled() {
+                    this.sweep(tenant, beat, (&copies, &tasks)).await?;
+                }
+            }
+        }
+        tasks.close();
+        let _ = tokio::time::timeout(STOP_MAX, tasks.wait()).await;
+        Ok(())
+    }
+
+    fn beats(&self) -> BTreeMap<TenantName, Beat> {
+        let now = clock::steady();
+        let beat = |(tenant, desk): (&TenantName, &Arc<Desk>)| {
+            let ground = &desk.ground;
+            let lookout = Lookout::new(
+                tenant.clone(),
+                ground.root.clone(),
+                ground.settings.waits(),
+                desk.rules.limits.bytes_max,
+            );
+            let beat = Beat {
+                lookout: Some(lookout),
+                heeding: Heeding::new(tenant.clone(), ground.clone()),
+                due: now,
+                swept_at: now,
+                failed: false,
+                unusable: 0,
+                copying: Arc::default(),
+            };
+            (tenant.clone(), beat)
+        };
+        self.desks.iter().map(beat).collect()
+    }
+
+    /// Somebody has said whose folders are worth a look.
+    fn hurry_wanted(&self, beats: &mut BTreeMap<TenantName, Beat>) {
+        for (tenant, desk) in &self.desks {
+            if desk.look_wanted.swap(false, Ordering::AcqRel)
+                && let Some(beat) = beats.get_mut(tenant)
+            {
+                beat.hurry(Duration::ZERO);
+            }
+        }
+    }
+
+    /// Files were closed or moved in.
+    async fn note(&self, beats: &mut BTreeMap<TenantName, Beat>, events: Vec<Event>) {
+        let mut by_tenant: BTreeMap<TenantName, Vec<_>> = BTreeMap::new();
+        for (tenant, folder, name) in events {
+            by_tenant.entry(tenant).or_default().push((folder, name));
+        }
+        for (tenant, names) in by_tenant {
+            let Some(beat) = beats.get_mut(&tenant) else {
+                continue;
+            };
+            let Some(mut lookout) = beat.lookout.take() else {
+                continue;
+            };
+            let now = now();
+            let noted = tokio::task::spawn_blocking(move || {
+                let mut soonest = None;
+                // What cannot be looked at now is for the sweep.
+                if let Ok(drops) = lookout.drops() {
+                    for (folder, name) in &names {
+                        let wait = lookout.note(&drops, (*folder, name), now);
+                        soonest = soonest.into_iter().chain(wait.ok().flatten()).min();
+                    }
+                }
+                (lookout, soonest)
+            });
+            if let Ok((lookout, soonest)) = noted.await {
+                beat.lookout = Some(lookout);
+                if let Some(wait) = soonest {
+                    beat.hurry(wait);
+                }
+            }
+        }
+    }
+
+    /// Sweeps one tenant's folders and sees to what was found.
+    async fn sweep(
+        self: &Arc<Self>,
+        tenant: &TenantName,
+        beat: &mut Beat,
+        (copies, tasks): (&Arc<Semaphore>, &TaskTracker),
+    ) -> Result<(), store::Error> {
+        let Some(lookout) = beat.lookout.take() else {
+            return Ok(());
+        };
+        let (inbox, now) = (self.inbox.clone(), now());
+        // Read before the folders are: what is done with by then is in the spool.
+        let in_hand = lock(&beat.copying.in_hand).clone();
+        let swept = tokio::task::spawn_blocking(move || {
+            let mut lookout = lookout;
+            let swept = lookout.sweep(&inbox, &in_hand, now);
+            (lookout, swept)
+        });
+        let (lookout, swept) = swept
+            .await
+            .map_err(|_| store::Error::Stopped("a sweep panicked".into()))?;
+        beat.lookout = Some(lookout);
+        let swept = beat.note_failure(tenant, swept);
+        beat.swept_at = clock::steady();
+        beat.due = beat.swept_at + crash::wait("wait-sweep", SWEEP_EVERY);
+        if let Some(wait) = swept.again_after {
+            beat.hurry(wait);
+        }
+        self.see_to(tenant, beat, swept.found, (copies, tasks))
+            .await
+    }
+
+    async fn see_to(
+        self: &Arc<Self>,
+        tenant: &TenantName,
+        beat: &mut Beat,
+        found: Vec<Found>,
+        (copies, tasks): (&Arc<Semaphore>, &TaskTracker),
+    ) -> Result<(), store::Error> {
+        let (companions, mut files): (Vec<Found>, Vec<Found>) = found
+            .into_iter()
+            .partition(|found| matches!(found.what, What::Heed(..)));
+        if !companions.is_empty() {
+            let heeded = beat
+                .heeding
+                .heed(&self.store, &self.inbox, companions)
+                .await?;
+            if heeded.started {
+                self.arrived.notify_one();
+                self.changed.notify_one();
+            }
+            files.extend(heeded.refused);
+        }
+        // While some are on their way the others are found again later.
+        if files.is_empty() || !lock(&beat.copying.in_hand).is_empty() {
+            return Ok(());
+        }
+        let identities = files.iter().map(|found| found.look.identity);
+        lock(&beat.copying.in_hand).extend(identities);
+        let (this, copying) = (Arc::clone(self), Arc::clone(&beat.copying));
+        let (tenant, copies) = (tenant.clone(), Arc::clone(copies));
+        tasks.spawn(async move {
+            let _alarm = this.alarm.clone();
+            for found in files {
+                if let Ok(_turn) = copies.acquire().await
+                    && !this.stop.is_cancelled()
+                {
+                    this.bring_in(&tenant, &found, &copying).await;
+                }
+            }
+            lock(&copying.in_hand).clear();
+            if let Some(desk) = this.desks.get(&tenant) {
+                desk.look_wanted.store(true, Ordering::Release);
+                this.look.notify_one();
+            }
+        });
+        Ok(())
+    }
+
+    /// Brings one file into the spool, or removes it if it is nothing to be brought in.
+    async fn bring_in(&self, tenant: &TenantName, found: &Found, copying: &Copying) {
+        let (inbox, desk) = (self.inbox.clone(), self.desks.get(tenant).cloned());
+        let Some(desk) = desk else { return };
+        let (whose, file) = (tenant.clone(), found.clone());
+        let done = tokio::task::spawn_blocking(move || {
+            let drops = inbox::Drops::open(&desk.ground.root)?;
+            match file.what {
+                What::Take => match inbox.copy(&whose, &drops, &file)? {
+                    Taking::Denied => inbox.refuse_unread(&whose, &file, Unread::Unreadable),
+                    other => Ok(other),
+                },
+                What::Refuse(why) => inbox.refuse_unread(&whose, &file, why),
+                What::Remove => {
+                    let mark = (file.look.identity, file.look.size_bytes);
+                    let name = (file.folder, file.name.as_str());
+                    if inbox.remove_companion(&drops, name, mark)? {
+                        journal::partial_removed(&whose);
+                    }
+                    Ok(Taking::Changed)
+                }
+                What::Heed(..) => Ok(Taking::Changed),
+            }
+        });
+        // A panic was told where it happened; the file is found again.
+        let Ok(done) = done.await else { return };
+        match done {
+            Ok(Taking::Spooled(batch)) => {
+                journal::brought_in(&batch, tenant);
+                self.arrived.notify_one();
+                if std::mem::take(&mut *lock(&copying.failed)) {
+                    journal::local_files_taken_again(tenant);
+                }
+            }
+            Ok(Taking::Changed | Taking::Denied) => {}
+            // It lies where it was, and the next sweep finds it again.
+            Err(error) => {
+                if !std::mem::replace(&mut *lock(&copying.failed), true) {
+                    journal::local_files_wait(tenant, &super::chain(&error));
+                }
+            }
+        }
+    }
+}
+
+impl Watched {
+    /// Watches every tenant's folders; what lies in those that cannot be is found by the sweeps.
+    fn refresh(&mut self, desks: &BTreeMap<TenantName, Arc<Desk>>) {
+        let Some(watch) = &mut self.watch else { return };
+        let mut failure = None;
+        for (tenant, desk) in desks {
+            failure = watch.add(tenant, &desk.ground.root).err().or(failure);
+        }
+        if let Some(error) = failure.as_ref().filter(|_| !self.failed) {
+            journal::not_watched(&error.to_string());
+        }
+        self.failed = failure.is_some();
+    }
+
+    /// Waits for the next events, for ever if there will be none.
+    async fn next(&mut self) -> Vec<Event> {
+        if let Some(watch) = &mut self.watch {
+            match watch.next().await {
+                Ok(events) => return events,
+                Err(error) => journal::not_watched(&error.to_string()),
+            }
+        }
+        self.watch = None;
+        std::future::pending().await
+    }
+}
+
+impl Beat {
+    /// Makes the next sweep come after this long, or sooner if it would have anyway.
+    fn hurry(&mut self, wait: Duration) {
+        let at = (clock::steady() + wait).max(self.swept_at + SWEEP_AT_MOST_EVERY);
+        self.due = self.due.min(at);
+    }
+
+    /// Tells once that a look has failed, or that there are files that cannot be answered.
+    fn note_failure(&mut self, tenant: &TenantName, swept: Result<Swept, inbox::Error>) -> Swept {
+        match swept {
+            Ok(swept) => {
+                self.failed = false;
+                if swept.unusable > self.unusable {
+                    journal::names_unusable(tenant, swept.unusable);
+                }
+                self.unusable = swept.unusable;
+                swept
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.failed, true) {
+                    journal::sweep_failed(tenant, &super::chain(&error));
+                }
+                Swept::default()
+            }
+        }
+    }
+}
+
+fn now() -> Now {
+    Now {
+        steady: clock::steady(),
+        wall: clock::now(),
+    }
+}
