@@ -630,6 +630,20 @@ fn every_source_is_reached() {
     assert_none(&unreached(&sources("src")));
 }
 
+/// Tests that are compiled with a feature only are run by nobody when the tests are built without.
+#[test]
+fn the_tests_are_built_with_every_feature_they_need() {
+    let makefile = Path::new(env!("CARGO_MANIFEST_DIR")).join("Makefile");
+    let text = std::fs::read_to_string(makefile).expect("the Makefile is read");
+    let built = text.lines().find(|line| line.starts_with("TESTED"));
+    let built = built.expect("the Makefile says how the tests are built");
+    assert!(built.contains("--features fail-points"), "{built}");
+    for run in ["clippy --all-targets", "nextest run", "cargo test"] {
+        let with = format!("{run} $(TESTED)");
+        assert!(text.contains(&with), "`{with}` is not in the Makefile");
+    }
+}
+
 /// A crate without a line in the table could be named anywhere.
 #[test]
 fn every_dependency_has_its_place() {

@@ -3,7 +3,7 @@
 
 mod a_clean_stop_loses_nothing;
 #[cfg(feature = "fail-points")]
-mod a_close_survives_a_power_cut;
+mod a_death_at_any_step_loses_nothing;
 mod a_start_says_what_is_wrong;
 mod companions_belong_to_their_file;
 mod every_fault_is_told;

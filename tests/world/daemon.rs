@@ -58,6 +58,13 @@ impl Daemon {
         }
     }
 
+    /// Whether it has ended by itself.
+    #[cfg(feature = "fail-points")]
+    pub(crate) fn has_ended(&mut self) -> bool {
+        let status = self.child.try_wait().expect("the process is known");
+        status.is_some()
+    }
+
     /// Waits until it has ended by itself.
     #[cfg(feature = "fail-points")]
     pub(crate) fn wait_for_end(mut self) {

@@ -209,6 +209,12 @@ impl World {
         self.daemon = Some(Daemon::start(&config, log, fail_points));
     }
 
+    /// Whether the daemon has died by itself.
+    #[cfg(feature = "fail-points")]
+    pub(crate) fn is_dead(&mut self) -> bool {
+        self.daemon.as_mut().expect("a daemon runs").has_ended()
+    }
+
     /// Waits until the daemon has died by itself.
     #[cfg(feature = "fail-points")]
     pub(crate) fn died(&mut self) {
