@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::files::{Tree, timestamps};
 use super::jail;
@@ -21,6 +21,7 @@ use super::pending::Pending;
 use super::refusal::{Refusal, fixed};
 use super::renaming::Onto;
 use super::replies::{Outbox, Source, Unsent};
+use super::shares::Seat;
 use super::uploads::{Unfit, Upload};
 
 /// How many files and listings a session may have open.
@@ -69,7 +70,7 @@ struct Writing {
 struct Handle {
     opened: Opened,
     /// Given back with the handle, or when the last READ that waits for the client is answered.
-    seat: Arc<OwnedSemaphorePermit>,
+    seat: Arc<Seat>,
 }
 
 enum Opened {
@@ -380,13 +381,12 @@ impl Conversation {
             .unwrap_or_else(|_| Err(Refusal::failure("the server is going down")))
     }
 
-    fn seat(&self) -> Result<OwnedSemaphorePermit, Refusal> {
-        Arc::clone(&self.seats)
-            .try_acquire_owned()
-            .map_err(|_| Refusal::failure("too many files are open"))
+    fn seat(&self) -> Result<Seat, Refusal> {
+        let seat = self.tree.premises.shares.seat(&self.seats);
+        seat.ok_or_else(|| Refusal::failure("too many files are open"))
     }
 
-    fn keep(&mut self, id: u32, opened: Opened, seat: OwnedSemaphorePermit) -> Vec<u8> {
+    fn keep(&mut self, id: u32, opened: Opened, seat: Seat) -> Vec<u8> {
         // Numbers come round again after four thousand million; one that is still open is passed.
         let handle = loop {
             let handle = HandleId::new(self.next_handle);

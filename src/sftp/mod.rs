@@ -55,6 +55,7 @@ mod replies;
 mod room;
 mod rotation;
 mod session;
+mod shares;
 mod spooling;
 mod stream;
 mod syncs;

@@ -4,13 +4,14 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::files::Tree;
 use super::jail::Name;
 use super::packet::{self, Status};
 use super::refusal::{Refusal, unconfirmed};
+use super::shares::Seat;
 use super::uploads::{Key, Upload};
 use crate::batch::name::DropFolder;
 
@@ -30,7 +31,7 @@ impl Pending {
     pub(super) async fn begin(
         &mut self,
         id: u32,
-        (tree, upload, seat): (Arc<Tree>, Arc<Upload>, Arc<OwnedSemaphorePermit>),
+        (tree, upload, seat): (Arc<Tree>, Arc<Upload>, Arc<Seat>),
     ) -> oneshot::Receiver<Vec<u8>> {
         self.0.retain(|(_, close)| !close.is_finished());
         if self.0.len() == PENDING_MAX {

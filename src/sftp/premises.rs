@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use super::ghosts::Ghosts;
+use super::shares::Shares;
 use super::syncs::GroupSync;
 use super::usage::Usage;
 use crate::batch::name::DropFolder;
@@ -21,6 +22,7 @@ pub(super) struct Premises {
     pub(super) spool_syncs: GroupSync,
     drop_syncs: [GroupSync; 2],
     pub(super) closes: Arc<Semaphore>,
+    pub(super) shares: Shares,
 }
 
 impl Default for Premises {
@@ -31,6 +33,7 @@ impl Default for Premises {
             spool_syncs: GroupSync::default(),
             drop_syncs: Default::default(),
             closes: Arc::new(Semaphore::new(CLOSES_AT_ONCE_MAX)),
+            shares: Shares::default(),
         }
     }
 }

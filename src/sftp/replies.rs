@@ -12,10 +12,11 @@ use std::time::Duration;
 
 use russh::ChannelWriteHalf;
 use russh::server::Msg;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use super::packet::{self, DATA_BYTES_MAX, DATA_HEAD_BYTES, Status};
 use super::refusal::{Refusal, unconfirmed};
+use super::shares::{Seat, Waiting};
 
 /// How many replies may wait. Some clients ask for a whole file at once, 32 KiB at a time: this is
 /// one of four gigabytes.
@@ -33,7 +34,7 @@ const WINDOW_WAIT: Duration = Duration::from_mins(10);
 /// Why a reply does not go out.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Unsent {
-    #[error("too many replies are waiting for the client")]
+    #[error("too many replies are waiting for the client, or for all of its tenant")]
     Flooded,
     #[error("the client takes no more replies")]
     Closed,
@@ -44,7 +45,7 @@ pub(super) enum Unsent {
 #[derive(Clone)]
 pub(super) struct Source {
     pub(super) file: Arc<File>,
-    pub(super) _seat: Arc<OwnedSemaphorePermit>,
+    pub(super) _seat: Arc<Seat>,
 }
 
 /// A reply on its way.
@@ -70,6 +71,7 @@ enum Reply {
 pub(super) struct Outbox {
     queue: mpsc::Sender<Reply>,
     bytes: Arc<AtomicUsize>,
+    waiting: Arc<Waiting>,
 }
 
 /// Where replies are taken from.
@@ -78,19 +80,25 @@ pub(super) struct Outgoing {
     /// Taken from the queue, and not known when those before it were sent.
     kept: Option<Reply>,
     bytes: Arc<AtomicUsize>,
+    waiting: Arc<Waiting>,
 }
 
-/// A queue for the replies of one channel.
-pub(super) fn outbox() -> (Outbox, Outgoing) {
+/// A queue for the replies of one channel; `waiting` counts them among those of the tenant.
+pub(super) fn outbox(waiting: Waiting) -> (Outbox, Outgoing) {
     let (sender, receiver) = mpsc::channel(REPLIES_MAX);
-    let bytes = Arc::new(AtomicUsize::new(0));
+    let (bytes, waiting) = (Arc::new(AtomicUsize::new(0)), Arc::new(waiting));
     let outgoing = Outgoing {
         queue: receiver,
         kept: None,
         bytes: Arc::clone(&bytes),
+        waiting: Arc::clone(&waiting),
     };
-    let queue = sender;
-    (Outbox { queue, bytes }, outgoing)
+    let outbox = Outbox {
+        queue: sender,
+        bytes,
+        waiting,
+    };
+    (outbox, outgoing)
 }
 
 impl Outbox {
@@ -136,6 +144,9 @@ impl Outbox {
     }
 
     fn send(&self, reply: Reply) -> Result<(), Unsent> {
+        if !self.waiting.take(reply.memory_bytes()) {
+            return Err(Unsent::Flooded);
+        }
         self.queue.try_send(reply).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Unsent::Flooded,
             mpsc::error::TrySendError::Closed(_) => Unsent::Closed,
@@ -185,6 +196,7 @@ impl Outgoing {
             }
             self.bytes
                 .fetch_sub(reply.counted_bytes(), Ordering::Relaxed);
+            self.waiting.give_back(reply.memory_bytes());
             reply.append_to(&mut out).await;
             next = if out.len() < BATCH_BYTES {
                 self.queue.try_recv().ok()
@@ -212,6 +224,11 @@ impl Reply {
             Self::Known(_) | Self::Later { .. } => LATER_BYTES,
             Self::Data { .. } => 0,
         }
+    }
+
+    /// The memory that it takes while it waits.
+    fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + self.counted_bytes()
     }
 
     /// Whether it can be sent; one that has come in meanwhile takes the place that was kept for it.
@@ -282,23 +299,25 @@ mod tests {
     use tokio::sync::Semaphore;
 
     use super::*;
+    use crate::sftp::shares::Shares;
 
     /// A client that asks for ever and never reads the answers must lose its channel before it
     /// takes the memory of the others.
     #[test]
     fn replies_that_nobody_reads_are_bounded() {
         let kilobyte = || vec![0; 1024];
-        let (queue, _unread) = outbox();
+        let shares = Shares::default();
+        let (queue, _unread) = outbox(shares.waiting());
         for _ in 0..REPLY_BYTES_MAX / 1024 {
             queue.push(kilobyte()).expect("within the bound");
         }
         assert!(matches!(queue.push(kilobyte()), Err(Unsent::Flooded)));
 
-        let (queue, unread) = outbox();
-        let seats = Arc::new(Semaphore::new(1));
+        let (queue, unread) = outbox(shares.waiting());
+        let seat = shares.seat(&Arc::new(Semaphore::new(1)));
         let source = Source {
             file: Arc::new(tempfile::tempfile().expect("a file")),
-            _seat: Arc::new(seats.try_acquire_owned().expect("a seat")),
+            _seat: Arc::new(seat.expect("a seat")),
         };
         for id in 0..REPLIES_MAX as u32 {
             let read = queue.push_data(id, source.clone(), 0, u32::MAX);

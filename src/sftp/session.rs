@@ -167,7 +167,8 @@ impl Session {
         let Some(Line::Idle(channel)) = self.channels.remove(&id) else {
             return false;
         };
-        let (outbox, outgoing) = replies::outbox();
+        let waiting = tree.premises.shares.waiting();
+        let (outbox, outgoing) = replies::outbox(waiting);
         let delivery = Delivery(tokio::spawn(replies::deliver(outgoing, channel)));
         let conversation = Conversation::new(tree, Arc::clone(&self.handles), outbox);
         let line = Line::Talking(Box::new(conversation), delivery);

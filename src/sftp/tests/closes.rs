@@ -75,7 +75,7 @@ fn answers(mut bytes: &[u8]) -> Vec<(u32, u8, u32)> {
 async fn a_close_holds_up_only_what_depends_on_it() {
     let home = tempfile::tempdir().expect("a temporary folder");
     let tree = tree(home.path());
-    let (outbox, mut outgoing) = replies::outbox();
+    let (outbox, mut outgoing) = replies::outbox(tree.premises.shares.waiting());
     let seats = Arc::new(Semaphore::new(8));
     let mut talk = Conversation::new(Arc::clone(&tree), seats, outbox);
     let init = [0, 0, 0, 5, 1, 0, 0, 0, 3];
