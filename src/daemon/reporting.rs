@@ -241,6 +241,10 @@ impl Reporting {
     /// Puts the last files of a batch in place and ends it.
     async fn close(&self, office: &Arc<Office>, standing: &BatchStanding) -> Result<(), Error> {
         let batch = &standing.arrival.batch;
+        if self.store.has_ended(batch.clone()).await? {
+            // Closed since the list was made that it stands in.
+            return Ok(());
+        }
         if standing.fault_count > 0 || standing.refusal.is_some() {
             self.publisher.errors(office, standing).await?;
         }

@@ -164,6 +164,8 @@ impl Inbox {
         let held = path_in(&self.held, arrival);
         fs::File::open(&held)
             .or_else(|_| fs::File::open(path_in(&self.new, arrival)))
+            // It may have been moved between the two looks.
+            .or_else(|_| fs::File::open(&held))
             .map_err(|error| fault("open", &held, error))
     }
 

@@ -112,20 +112,25 @@ impl Store {
     }
 
     /// Begins to read a file and forgets what an interrupted reading kept. Returns how many
-    /// readings of it in a row have stopped together with the daemon at the same row.
-    pub async fn begin_check(&self, batch: BatchId) -> Result<u32, Error> {
+    /// readings of it in a row have stopped together with the daemon at the same row; `None` when
+    /// it was read to its end before, which changes nothing.
+    pub async fn begin_check(&self, batch: BatchId) -> Result<Option<u32>, Error> {
         self.write(move |connection| {
             let seq = seq(connection, &batch)?;
-            forget_reading(connection, seq)?;
             let sql = "-- begin_check
                 UPDATE batches SET state = 'checking', total = 0, invalid = 0,
                     deaths = CASE WHEN state <> 'checking' THEN 0
                         WHEN total = died_at_row THEN deaths + 1 ELSE 1 END,
                     died_at_row = CASE WHEN state <> 'checking' THEN -1 ELSE total END
-                WHERE seq = ?1 RETURNING deaths";
-            connection
+                WHERE seq = ?1 AND state IN ('received', 'checking') RETURNING deaths";
+            let deaths = connection
                 .prepare_cached(sql)?
                 .query_row([seq], |row| row.get(0))
+                .optional()?;
+            if deaths.is_some() {
+                forget_reading(connection, seq)?;
+            }
+            Ok(deaths)
         })
         .await
     }
@@ -134,11 +139,12 @@ impl Store {
     pub async fn put_back(&self, batch: BatchId) -> Result<(), Error> {
         self.write(move |connection| {
             let seq = seq(connection, &batch)?;
-            forget_reading(connection, seq)?;
             let sql = "-- put_back
                 UPDATE batches SET state = 'received', total = 0, invalid = 0
                 WHERE seq = ?1 AND state = 'checking'";
-            connection.prepare_cached(sql)?.execute([seq])?;
+            if connection.prepare_cached(sql)?.execute([seq])? == 1 {
+                forget_reading(connection, seq)?;
+            }
             Ok(())
         })
         .await
@@ -192,13 +198,13 @@ impl Store {
                     fault_count = :fault_count, state = :state,
                     started_at = CASE :state WHEN 'sending' THEN :now ELSE 0 END,
                     finished_at = CASE :state WHEN 'sending' THEN 0 ELSE :now END
-                WHERE seq = :seq";
+                WHERE seq = :seq AND state = 'checking'";
             let state = if admission.dry_run {
                 BatchState::Checked
             } else {
                 BatchState::Sending
             };
-            connection.prepare_cached(sql)?.execute(named_params! {
+            let changed = connection.prepare_cached(sql)?.execute(named_params! {
                 ":sha256": admission.sha256,
                 ":batch_key": admission.batch_key,
                 ":dialect": admission.dialect,
@@ -209,27 +215,25 @@ impl Store {
                 ":now": admission.now.as_millis(),
                 ":seq": seq,
             })?;
+            if changed != 1 {
+                // Nobody was reading it: to admit it once more would be to send it once more.
+                return Err(rusqlite::Error::StatementChangedRows(changed));
+            }
             hear(connection, seq, &admission.heard)?;
             Ok(Admitted::Whole)
         })
         .await
     }
 
-    /// Refuses a file: none of its messages will be sent.
+    /// Refuses a file: none of its messages will be sent. Changes nothing when it was admitted or
+    /// refused before.
     pub async fn refuse(&self, batch: BatchId, refusal: Refusal) -> Result<(), Error> {
         self.write(move |connection| {
             let seq = seq(connection, &batch)?;
-            if let Some(faults) = &refusal.faults {
-                connection
-                    .prepare_cached("-- refuse: faults\nDELETE FROM faults WHERE batch = ?1")?
-                    .execute([seq])?;
-                keep_faults(connection, seq, faults)?;
-            }
-            forget_messages(connection, seq)?;
             let sql = "-- refuse
                 UPDATE batches SET state = ?2, refusal = ?3, fault_count = ?4, sha256 = ?5,
-                    finished_at = ?6 WHERE seq = ?1";
-            connection.prepare_cached(sql)?.execute(params![
+                    finished_at = ?6 WHERE seq = ?1 AND state IN ('received', 'checking')";
+            let changed = connection.prepare_cached(sql)?.execute(params![
                 seq,
                 refusal.state.as_str(),
                 to_json(&refusal.reason),
@@ -237,6 +241,16 @@ impl Store {
                 refusal.sha256,
                 refusal.now.as_millis(),
             ])?;
+            if changed == 0 {
+                return Ok(());
+            }
+            if let Some(faults) = &refusal.faults {
+                connection
+                    .prepare_cached("-- refuse: faults\nDELETE FROM faults WHERE batch = ?1")?
+                    .execute([seq])?;
+                keep_faults(connection, seq, faults)?;
+            }
+            forget_messages(connection, seq)?;
             hear(connection, seq, &refusal.heard)?;
             Ok(())
         })

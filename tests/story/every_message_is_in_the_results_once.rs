@@ -3,11 +3,13 @@
 //!
 //! Promises 2 and 3 of the README.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
-use crate::world::batches::{file_of, good_file, line_of, recipient, row};
+use crate::world::batches::{file_of, good_file, good_file_from, line_of, recipient, row};
 use crate::world::provider::{Provider, Script};
-use crate::world::{SENDER, World};
+use crate::world::{SENDER, TenantPlan, World};
 
 /// Holds results against the file and the provider's own record, for a file of good rows only.
 fn assert_all_accepted(world: &World, provider: &Provider, status: &Value, rows: u64) {
@@ -183,4 +185,33 @@ fn a_dry_run_reports_and_sends_nothing() {
     assert_eq!(earnest["counts"]["accepted"], 2, "{earnest:#}");
     let batches: Vec<String> = provider.seen().into_iter().map(|seen| seen.batch).collect();
     assert_eq!(batches, [earnest["batch"].as_str().expect("a batch id"); 2]);
+}
+
+/// An export that writes a file for each customer must have each of them sent once, however the
+/// closes, checks and ends of hundreds of small batches fall together.
+#[test]
+fn each_of_many_small_files_is_sent_once() {
+    const FILES: u64 = 400;
+    let plan = TenantPlan::new("acme").rate(5_000.0);
+    let (mut world, provider) = World::start_with(&[plan], Script::accepting());
+    let puts: Vec<String> = (0..FILES)
+        .map(|number| {
+            let name = format!("customer-{number}.json");
+            let local = world.local(&name, good_file_from(number, 1));
+            format!("put \"{}\" whatsapp/{name}", local.display())
+        })
+        .collect();
+    world.client("acme").run(&puts).expect_ok();
+    let folder = world.folder("acme");
+    world.wait_for("end of every batch", Duration::from_mins(1), || {
+        let kept = folder.names("whatsapp/processed").len() as u64;
+        (kept == FILES).then_some(())
+    });
+    for number in 0..FILES {
+        let status = world.ended(&format!("customer-{number}.json"));
+        assert_eq!(status["counts"]["accepted"], 1, "{status}");
+        assert_eq!(provider.taken_for(&recipient(number)), 1, "{status}");
+    }
+    provider.assert_understood();
+    assert!(folder.names("whatsapp/errors").is_empty());
 }
