@@ -26,7 +26,7 @@ const PARALLEL_BYTES: u64 = 256 * MIB;
 const PARALLEL: usize = 4;
 const SMALL_FILES: usize = 2_000;
 const CYCLES: usize = 30;
-const IDLE: usize = 200;
+const IDLE: usize = 500;
 const ROUNDS: usize = 5;
 /// Both servers know these; what each would choose by itself costs differently.
 const SAME: [&str; 2] = [
