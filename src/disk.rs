@@ -11,8 +11,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_lc_rs::digest;
 use cap_fs_ext::DirExt;
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, ResolveFlags};
 use rustix::io::Errno;
+
+pub mod room;
 
 /// How every hidden name of ours begins: a file that is being written and is not yet there.
 pub const HIDDEN_PREFIX: &str = ".dropcast-";
@@ -254,6 +256,39 @@ pub fn link_open_file(file: impl AsFd, target: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Looks whether the file system of `folder` can do what files are handed on by: give a file a
+/// further name, rename without replacing, and exchange two names. Not all can.
+pub fn check_renames(folder: &Path) -> io::Result<()> {
+    let [one, other] = ["one", "other"].map(|end| folder.join(format!("{PROBE_PREFIX}{end}")));
+    let remove = |path: &Path| match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    };
+    let probe = || {
+        let file = File::create_new(&one)?;
+        link_open_file(&file, &other)?;
+        let rename = |flags| rustix::fs::renameat_with(CWD, &one, CWD, &other, flags);
+        match rename(RenameFlags::NOREPLACE) {
+            Err(Errno::EXIST) => {}
+            Err(error) => return Err(error.into()),
+            Ok(()) => return Err(io::ErrorKind::Unsupported.into()),
+        }
+        rename(RenameFlags::EXCHANGE)?;
+        remove(&other)?;
+        Ok(rename(RenameFlags::NOREPLACE)?)
+    };
+    // A start that was cut off may have left them.
+    remove(&one)?;
+    remove(&other)?;
+    let probed = probe();
+    remove(&one)?;
+    remove(&other)?;
+    probed
+}
+
+/// How the names begin by which renames are tried out.
+const PROBE_PREFIX: &str = ".dropcast-probe.";
+
 /// Makes a folder and those above it, and returns once their names are on disk.
 pub fn make_folder(path: &Path) -> io::Result<()> {
     if path.is_dir() {
@@ -369,7 +404,7 @@ mod tests {
             scope.spawn(|| {
                 let (one, other) = (inside.join("in"), inside.join("out"));
                 while !done.load(Ordering::Relaxed) {
-                    let exchange = rustix::fs::RenameFlags::EXCHANGE;
+                    let exchange = RenameFlags::EXCHANGE;
                     rustix::fs::renameat_with(CWD, &one, CWD, &other, exchange).expect("swapped");
                 }
             });
@@ -390,6 +425,18 @@ mod tests {
             }
             done.store(true, Ordering::Relaxed);
         });
+    }
+
+    /// A start must not be refused where everything works, nor for what a former one left, and must
+    /// leave nothing behind.
+    #[test]
+    fn renames_are_tried_out_without_a_trace() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(folder.path().join(".dropcast-probe.other"), b"").expect("written");
+        check_renames(folder.path()).expect("all of it works");
+        assert_eq!(std::fs::read_dir(folder.path()).expect("listed").count(), 0);
+        let none = check_renames(&folder.path().join("none"));
+        assert!(none.is_err(), "a folder that is not there can do nothing");
     }
 
     /// A reader must never meet half a report.

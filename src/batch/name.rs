@@ -78,10 +78,11 @@ pub enum Container {
     Zip,
 }
 
+const UNFINISHED: [&str; 5] = [".part", ".filepart", ".tmp", ".partial", ".uploading"];
+
 impl NameKind {
     /// Reads a name; case does not matter.
     pub fn of(name: &str) -> Self {
-        const UNFINISHED: [&str; 5] = [".part", ".filepart", ".tmp", ".partial", ".uploading"];
         const STEERING: [&str; 3] = [".cancel", ".pause", ".resume"];
         const ENCRYPTED: [&str; 3] = [".pgp", ".gpg", ".asc"];
         let lower = name.to_lowercase();
@@ -125,6 +126,17 @@ impl NameKind {
     pub fn counts(self) -> bool {
         matches!(self, Self::Batch { .. })
     }
+}
+
+/// The names that a file may get which lies under `name` now: this one, or for an unfinished one
+/// those that come of taking away what says so, with and without its ending. Tools write under
+/// `orders.json.part`, `.orders.json` or `.orders.json.x7Kq2m`.
+pub fn names_to_come(name: &str) -> impl Iterator<Item = &str> {
+    let is_unfinished = NameKind::of(name) == NameKind::Unfinished;
+    let bare = name.trim_start_matches(['.', '~']);
+    let whole = if is_unfinished { bare } else { name };
+    let cut = bare.rsplit_once('.').filter(|_| is_unfinished);
+    std::iter::once(whole).chain(cut.map(|(stem, _)| stem))
 }
 
 /// How a file with this lower-case, uncompressed name is written.
@@ -252,6 +264,22 @@ mod tests {
         assert_eq!(NameKind::of("a.sha256.part"), NameKind::Unfinished);
         for none in [".md5", "md5", "a.json"] {
             assert_eq!(Companion::of(none), None, "{none}");
+        }
+    }
+
+    /// A checksum must not be held against yesterday's file while today's is still being written.
+    #[test]
+    fn an_unfinished_name_tells_what_is_to_come() {
+        for (name, to_come) in [
+            ("a.json", &["a.json"][..]),
+            ("a.csv", &["a.csv"]),
+            ("a.json.part", &["a.json.part", "a.json"]),
+            ("a.json.FilePart", &["a.json.FilePart", "a.json"]),
+            (".a.json", &["a.json", "a"]),
+            ("~a.json", &["a.json", "a"]),
+            (".a.json.x7Kq2m", &["a.json.x7Kq2m", "a.json"]),
+        ] {
+            assert!(names_to_come(name).eq(to_come.iter().copied()), "{name}");
         }
     }
 

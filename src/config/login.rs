@@ -2,7 +2,6 @@
 //! without ever being shown.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use argon2::PasswordHash;
 use ipnet::IpNet;
@@ -10,7 +9,7 @@ use ipnet::IpNet;
 use super::file::{Section, shown_text};
 use super::problem::Place;
 use crate::batch::TenantName;
-use crate::sftp::{self, AuthorizedKey, Require};
+use crate::sftp::{self, AuthorizedKey, Gate, Require};
 
 /// The longest user name, in bytes.
 const USER_BYTES_MAX: usize = 64;
@@ -111,8 +110,7 @@ fn authorized_keys(section: &Section<'_>) -> (bool, Vec<AuthorizedKey>) {
 pub(super) fn networks(section: &Section<'_>, key: &str) -> Vec<IpNet> {
     let mut networks = Vec::new();
     for (at, text) in section.texts(key) {
-        let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
-        if let Some(network) = text.parse().ok().or_else(address) {
+        if let Some(network) = Gate::network(text) {
             networks.push(network);
         } else {
             let (full, text) = (section.full(key), shown_text(text));

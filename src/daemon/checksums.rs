@@ -2,7 +2,7 @@
 
 use tokio::runtime::Handle;
 
-use super::intake::{Error, Ground};
+use super::intake::{Desk, Error};
 use crate::batch::name::DropFolder;
 use crate::batch::{Arrival, BatchId, Fault, verdict};
 use crate::clock;
@@ -26,10 +26,10 @@ pub(super) fn hear(
     store: &Store,
     inbox: &Inbox,
     arrival: &Arrival,
-    ground: &Ground,
+    desk: &Desk,
 ) -> Result<Hearing, Error> {
     let mut hearing = Hearing::default();
-    let drops = Drops::open(&ground.root)?;
+    let drops = Drops::open(&desk.root)?;
     let checksums = companion::checksums_of(&drops, arrival)?;
     if checksums.is_empty() {
         return Ok(hearing);
@@ -40,7 +40,7 @@ pub(super) fn hear(
         let was_heard = |(_, folder, other): &(BatchId, DropFolder, Heard)| {
             *folder == arrival.folder && *other == one
         };
-        if earlier.iter().any(was_heard) || is_coming(&checksum, ground) {
+        if earlier.iter().any(was_heard) || is_coming(&checksum, desk) {
             continue;
         }
         let fault = match &checksum.sum {
@@ -67,8 +67,8 @@ pub(super) fn heard(checksum: &Checksum) -> Heard {
 
 /// Whether a companion that holds no checksum may be one that is still being written: then it is
 /// not there yet, and counts as one that comes late.
-fn is_coming(checksum: &Checksum, ground: &Ground) -> bool {
-    let settle_ms = i64::try_from(ground.settings.settle.as_millis()).unwrap_or(i64::MAX);
+fn is_coming(checksum: &Checksum, desk: &Desk) -> bool {
+    let settle_ms = i64::try_from(desk.inbox.settle.as_millis()).unwrap_or(i64::MAX);
     let age_ms = clock::now().as_millis() - checksum.changed_ns / 1_000_000;
     checksum.sum.is_none() && age_ms < settle_ms
 }

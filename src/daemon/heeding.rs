@@ -7,16 +7,19 @@
 //! - what was heard is committed with what came of it, by the companion's inode and time, and is
 //!   removed after; until then it is known as heard and means nothing to any other file;
 //! - a checksum that fits the newest file of its name belongs to it;
-//! - one that does not waits for a minute, in which a file sent together with it would have come;
-//!   then it is told as wrong about that file, unless another checksum of its kind was heard about
-//!   it: then this one is for the file that comes next.
+//! - one that does not waits for a minute, in which a file sent together with it would have come,
+//!   and for as long as a file of its name is on its way; then it is told as wrong about the newest
+//!   file;
+//! - unless that one's batch had ended before the companion came, or another checksum of its kind
+//!   was heard about it: then this one is for the file that comes next.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use tokio::task::spawn_blocking;
 
 use super::checksums;
-use super::intake::Ground;
+use super::intake::Desk;
 use super::journal;
 use crate::batch::name::{Companion, DropFolder};
 use crate::batch::origin::Unread;
@@ -35,7 +38,7 @@ const SUMS_MAX: usize = 1_000;
 #[derive(Debug)]
 pub(super) struct Heeding {
     tenant: TenantName,
-    ground: Ground,
+    desk: Arc<Desk>,
     /// So that a large file is not read again with every sweep.
     sums: HashMap<(BatchId, Companion), Option<String>>,
 }
@@ -63,10 +66,10 @@ enum Then {
 }
 
 impl Heeding {
-    pub(super) fn new(tenant: TenantName, ground: Ground) -> Self {
+    pub(super) fn new(tenant: TenantName, desk: Arc<Desk>) -> Self {
         Self {
             tenant,
-            ground,
+            desk,
             sums: HashMap::new(),
         }
     }
@@ -82,7 +85,7 @@ impl Heeding {
         let earlier = store.heard(self.tenant.clone()).await?;
         self.forget_gone(store, &earlier).await?;
         for found in companions {
-            let What::Heed(kind, age) = found.what else {
+            let What::Heed { kind, age, .. } = found.what else {
                 continue;
             };
             let one = heard(&found, kind);
@@ -120,7 +123,7 @@ impl Heeding {
         earlier: &[(BatchId, DropFolder, Heard)],
     ) -> Result<(), store::Error> {
         for (batch, folder, one) in earlier {
-            let (root, at, name) = (self.ground.root.clone(), *folder, one.name.clone());
+            let (root, at, name) = (self.desk.root.clone(), *folder, one.name.clone());
             let lies = spawn_blocking(move || Drops::open(&root)?.identity(at, &name));
             if let Ok(Ok(lies)) = lies.await
                 && lies != Some(one.identity)
@@ -138,11 +141,11 @@ impl Heeding {
         found: &Found,
         heeded: &mut Heeded,
     ) -> Result<Then, store::Error> {
-        let What::Heed(kind, age) = found.what else {
+        let What::Heed { kind, age, .. } = found.what else {
             return Ok(Then::Wait);
         };
         let file = self.file_of(found);
-        if self.ground.settings.trigger == Trigger::DoneFile {
+        if self.desk.inbox.trigger == Trigger::DoneFile {
             let reason = (verdict::replaced(), clock::now());
             let started = store.start(file, heard(found, kind), reason).await?;
             if let Some(batch) = started.batch {
@@ -171,7 +174,12 @@ impl Heeding {
         inbox: &Inbox,
         found: &Found,
     ) -> Result<Then, store::Error> {
-        let What::Heed(kind, age) = found.what else {
+        let What::Heed {
+            kind,
+            age,
+            is_early,
+        } = found.what
+        else {
             return Ok(Then::Wait);
         };
         if age < Age::Settled {
@@ -197,7 +205,11 @@ impl Heeding {
             return Ok(lonely);
         };
         let first = !newest.heard.contains(&kind);
-        if checksum.sum.as_ref() == Some(&of_file) {
+        let fits = checksum.sum.as_ref() == Some(&of_file);
+        if newest.ended_before(checksum.changed_ns) && (is_early || !fits) {
+            return Ok(lonely);
+        }
+        if fits {
             return self.fits(store, (&newest, first), &checksum, age).await;
         }
         if !first {
@@ -268,7 +280,7 @@ impl Heeding {
             return known.clone();
         }
         let inbox = inbox.clone();
-        let whatsapp = self.ground.root.join("whatsapp");
+        let whatsapp = self.desk.root.join("whatsapp");
         let sum = spawn_blocking(move || {
             let kept = ["processed", "errors"]
                 .map(|folder| whatsapp.join(report::path(&arrival, folder, "")));
@@ -287,7 +299,7 @@ impl Heeding {
 
     /// The companion as it lies there, if it still is what the sweep has seen.
     async fn read(&self, found: &Found, kind: Companion) -> Option<Checksum> {
-        let (root, file) = (self.ground.root.clone(), found.clone());
+        let (root, file) = (self.desk.root.clone(), found.clone());
         let read = spawn_blocking(move || {
             let drops = Drops::open(&root)?;
             companion::read(&drops, (file.folder, &file.name), kind)
@@ -297,7 +309,7 @@ impl Heeding {
     }
 
     async fn remove(&self, inbox: &Inbox, found: &Found) -> bool {
-        let (inbox, root, file) = (inbox.clone(), self.ground.root.clone(), found.clone());
+        let (inbox, root, file) = (inbox.clone(), self.desk.root.clone(), found.clone());
         let removed = spawn_blocking(move || {
             let drops = Drops::open(&root)?;
             let mark = (file.look.identity, file.look.size_bytes);

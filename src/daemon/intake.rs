@@ -60,10 +60,23 @@ pub(super) struct Desk {
     pub(super) rules: Rules,
     pub(super) duplicate_window: Duration,
     pub(super) shelf: Shelf,
-    /// Where its folders lie.
-    pub(super) ground: Ground,
+    /// Its root, in which its folders lie.
+    pub(super) root: PathBuf,
+    /// How its files are taken from there.
+    pub(super) inbox: inbox::Settings,
     /// Whether its drop folders are worth a look before their time.
     pub(super) look_wanted: AtomicBool,
+}
+
+impl Desk {
+    /// When this arrival may be checked.
+    fn start(&self, arrival: &Arrival) -> Start {
+        let is_read = !matches!(arrival.origin, Origin::Unread(..));
+        match self.inbox.trigger {
+            Trigger::DoneFile if is_read => Start::WithDone,
+            Trigger::DoneFile | Trigger::Close => Start::AtOnce,
+        }
+    }
 }
 
 /// The loop that takes files in, and what it needs.
@@ -119,17 +132,13 @@ impl Intake {
     /// Gives every arrival in the spool its row.
     pub(super) async fn receive(&self) -> Result<(), store::Error> {
         for (tenant, desk) in &self.desks {
-            let arrivals = match self.inbox.take(tenant) {
-                Ok(arrivals) => arrivals,
-                Err(error) => {
-                    journal::intake_failed(&super::chain(&error));
-                    continue;
-                }
-            };
+            let whose = tenant.clone();
+            let arrivals = self.with_inbox(move |inbox| inbox.take(&whose)).await?;
+            let Some(arrivals) = arrivals else { continue };
             // All at once, so that they are committed together.
             let rows = arrivals.iter().map(|arrival| {
                 let (store, arrival) = (self.store.clone(), arrival.clone());
-                let start = desk.ground.start(&arrival);
+                let start = desk.start(&arrival);
                 tokio::spawn(async move { store.receive(arrival, start).await })
             });
             for (row, arrival) in rows.collect::<Vec<_>>().into_iter().zip(&arrivals) {
@@ -139,13 +148,12 @@ impl Intake {
                 }
                 journal::received(arrival);
                 crash::point("received");
-                if let Err(error) = self.inbox.hold(arrival) {
-                    journal::intake_failed(&super::chain(&error));
-                }
             }
             if !arrivals.is_empty() {
+                self.with_inbox(move |inbox| inbox.hold_all(&arrivals))
+                    .await?;
                 self.changed.notify_one();
-                if desk.ground.settings.trigger == Trigger::DoneFile {
+                if desk.inbox.trigger == Trigger::DoneFile {
                     // Their `.done` may have come before them.
                     self.want_look(tenant);
                 }
@@ -158,15 +166,32 @@ impl Intake {
     /// file.
     pub(super) async fn release_ended(&self) -> Result<(), store::Error> {
         for tenant in self.desks.keys() {
-            for arrival in self.inbox.held(tenant).unwrap_or_default() {
-                if self.store.has_ended(arrival.batch.clone()).await?
-                    && let Err(error) = self.inbox.release(&arrival)
-                {
-                    journal::intake_failed(&super::chain(&error));
+            let whose = tenant.clone();
+            let held = self.with_inbox(move |inbox| inbox.held(&whose)).await?;
+            for arrival in held.unwrap_or_default() {
+                if self.store.has_ended(arrival.batch.clone()).await? {
+                    self.with_inbox(move |inbox| inbox.release(&arrival))
+                        .await?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// Works in the spool on a thread that may wait for the disk; `None` if that failed, which is
+    /// told here.
+    async fn with_inbox<T, F>(&self, work: F) -> Result<Option<T>, store::Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Inbox) -> Result<T, inbox::Error> + Send + 'static,
+    {
+        let inbox = self.inbox.clone();
+        let done = tokio::task::spawn_blocking(move || work(&inbox)).await;
+        let done =
+            done.map_err(|_| store::Error::Stopped("a look at the spool panicked".into()))?;
+        Ok(done
+            .inspect_err(|error| journal::intake_failed(&super::chain(error)))
+            .ok())
     }
 
     /// Takes files in until stopped, then waits for the checks under way.
@@ -258,7 +283,7 @@ impl Intake {
             let (arrival, stop) = (arrival.clone(), self.stop.clone());
             let desk = Arc::clone(&desk);
             let check = move || {
-                let heard = checksums::hear(&store, &inbox, &arrival, &desk.ground)?;
+                let heard = checksums::hear(&store, &inbox, &arrival, &desk)?;
                 let checked = match heard.fault {
                     Some(fault) => Checked::refused(vec![fault]),
                     None => check_and_keep(&store, &inbox, &arrival, &desk, &stop)?,
@@ -418,24 +443,6 @@ impl Refused {
             faults: None,
             checked: Checked::nothing(),
             heard: Vec::new(),
-        }
-    }
-}
-
-/// Where a tenant's folders lie, and how its files are taken from there.
-#[derive(Clone, Debug)]
-pub(super) struct Ground {
-    pub(super) root: PathBuf,
-    pub(super) settings: inbox::Settings,
-}
-
-impl Ground {
-    /// When this arrival may be checked.
-    fn start(&self, arrival: &Arrival) -> Start {
-        let is_read = !matches!(arrival.origin, Origin::Unread(..));
-        match self.settings.trigger {
-            Trigger::DoneFile if is_read => Start::WithDone,
-            Trigger::DoneFile | Trigger::Close => Start::AtOnce,
         }
     }
 }

@@ -91,6 +91,11 @@ pub fn names_unusable(tenant: &TenantName, files: usize) {
     warn!(tenant.name = %tenant, files, "{files} files in the drop folders of tenant {tenant} have a name that cannot be used: longer than 200 bytes, not UTF-8, or with control characters");
 }
 
+/// More files lie in drop folders than are watched; those that count come first.
+pub fn files_left_out(tenant: &TenantName, files: usize) {
+    warn!(tenant.name = %tenant, files, "{files} files in the drop folders of tenant {tenant} wait until others are gone: too many lie there");
+}
+
 /// Nobody went on with an upload.
 pub fn partial_removed(tenant: &TenantName) {
     info!(tenant.name = %tenant, "an unfinished upload of tenant {tenant} was removed: nobody went on with it");

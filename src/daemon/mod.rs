@@ -41,7 +41,7 @@ mod templates;
 mod watching;
 
 use dispatch::Dispatch;
-use intake::{Desk, Ground, Intake};
+use intake::{Desk, Intake};
 use outlet::Outlet;
 use publishing::{Office, Publisher};
 use reporting::Reporting;
@@ -78,6 +78,17 @@ pub enum Error {
         one: PathBuf,
         /// The other.
         other: PathBuf,
+    },
+    /// The file system lacks what files are handed on by.
+    #[error(
+        "the file system of `{}` cannot link files, rename without replacing or exchange two names, as NFS and older ones cannot; set `data_dir` to a folder on a local file system such as ext4 or XFS",
+        path.display()
+    )]
+    NoRenames {
+        /// The folder where it was tried.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
     },
     /// The store failed.
     #[error(transparent)]
@@ -391,10 +402,8 @@ fn desks(tenants: &[Tenant], tenants_dir: &Path) -> BTreeMap<TenantName, Arc<Des
         let desk = Desk {
             rules: tenant.rules.clone(),
             duplicate_window: tenant.duplicate_window,
-            ground: Ground {
-                root: tenants_dir.join(tenant.name.as_str()),
-                settings: tenant.inbox,
-            },
+            root: tenants_dir.join(tenant.name.as_str()),
+            inbox: tenant.inbox,
             look_wanted: false.into(),
             shelf: Shelf::new(
                 tenant.name.clone(),
@@ -483,6 +492,8 @@ fn lay_out(config: &Config, tenants_dir: &Path, spool_dir: &Path) -> Result<(), 
             other: spool_dir.into(),
         });
     }
+    let path = spool_dir.to_path_buf();
+    disk::check_renames(spool_dir).map_err(|source| Error::NoRenames { path, source })?;
     for tenant in &config.tenants {
         let root = tenants_dir.join(tenant.name.as_str());
         sftp::lay_out(&root).map_err(folder("make", &root))?;

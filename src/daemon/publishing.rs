@@ -52,7 +52,7 @@ pub(super) struct Office {
 impl Office {
     /// The tenant's drop folders.
     fn drops(&self) -> Result<Drops, Error> {
-        Ok(Drops::open(&self.desk.ground.root)?)
+        Ok(Drops::open(&self.desk.root)?)
     }
 }
 

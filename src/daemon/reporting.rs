@@ -281,7 +281,8 @@ impl Reporting {
         self.store.end(batch.clone(), clock::now()).await?;
         crash::point("ended");
         journal::ended(&standing);
-        Ok(self.inbox.release(&standing.arrival)?)
+        let inbox = self.inbox.clone();
+        on_disk(move || Ok(inbox.release(&standing.arrival)?)).await
     }
 
     async fn files(&self, standing: &BatchStanding) -> Result<Vec<String>, Error> {

@@ -20,7 +20,7 @@ use super::{Alarm, journal, lock};
 use crate::batch::TenantName;
 use crate::batch::origin::{Identity, Unread};
 use crate::inbox::watch::{Event, Watch};
-use crate::inbox::{self, Found, Inbox, Lookout, Now, Swept, Taking, What};
+use crate::inbox::{self, Found, InHand, Inbox, Look, Lookout, Now, PutOff, Swept, Taking, What};
 use crate::store::{self, Store};
 use crate::{clock, crash};
 
@@ -32,6 +32,9 @@ const SWEEP_AT_MOST_EVERY: Duration = Duration::from_millis(100);
 
 /// Files that are copied at a time.
 const COPIES: usize = 2;
+
+/// Files of one tenant that are remembered to be what was taken; others are compared again.
+const KNOWN_MAX: usize = 10_000;
 
 /// How long copies under way may take when the daemon stops; the next start begins them anew.
 const STOP_MAX: Duration = Duration::from_secs(2);
@@ -71,14 +74,18 @@ struct Beat {
     /// Whether its last look failed, and how many names it cannot answer: each is told once.
     failed: bool,
     unusable: usize,
+    /// Whether it has more files than are watched.
+    overflows: bool,
     copying: Arc<Copying>,
 }
 
 /// The files of one tenant that are on their way into the spool.
 #[derive(Debug, Default)]
 struct Copying {
-    in_hand: Mutex<HashSet<Identity>>,
-    /// Whether the disk did not take the last of them.
+    in_hand: Mutex<InHand>,
+    /// Those that the disk did not take.
+    put_off: Mutex<PutOff>,
+    /// Whether it was told that there are some.
     failed: Mutex<bool>,
 }
 
@@ -143,20 +150,20 @@ impl Watching {
     fn beats(&self) -> BTreeMap<TenantName, Beat> {
         let now = clock::steady();
         let beat = |(tenant, desk): (&TenantName, &Arc<Desk>)| {
-            let ground = &desk.ground;
             let lookout = Lookout::new(
                 tenant.clone(),
-                ground.root.clone(),
-                ground.settings.waits(),
+                desk.root.clone(),
+                desk.inbox.waits(),
                 desk.rules.limits.bytes_max,
             );
             let beat = Beat {
                 lookout: Some(lookout),
-                heeding: Heeding::new(tenant.clone(), ground.clone()),
+                heeding: Heeding::new(tenant.clone(), Arc::clone(desk)),
                 due: now,
                 swept_at: now,
                 failed: false,
                 unusable: 0,
+                overflows: false,
                 copying: Arc::default(),
             };
             (tenant.clone(), beat)
@@ -250,7 +257,7 @@ impl Watching {
     ) -> Result<(), store::Error> {
         let (companions, mut files): (Vec<Found>, Vec<Found>) = found
             .into_iter()
-            .partition(|found| matches!(found.what, What::Heed(..)));
+            .partition(|found| matches!(found.what, What::Heed { .. }));
         if !companions.is_empty() {
             let heeded = beat
                 .heeding
@@ -262,25 +269,24 @@ impl Watching {
             }
             files.extend(heeded.refused);
         }
-        // While some are on their way the others are found again later.
-        if files.is_empty() || !lock(&beat.copying.in_hand).is_empty() {
+        if !beat.copying.begin(tenant, &mut files) {
             return Ok(());
         }
-        let identities = files.iter().map(|found| found.look.identity);
-        lock(&beat.copying.in_hand).extend(identities);
         let (this, copying) = (Arc::clone(self), Arc::clone(&beat.copying));
         let (tenant, copies) = (tenant.clone(), Arc::clone(copies));
         tasks.spawn(async move {
             let _alarm = this.alarm.clone();
+            let mut has_failed = false;
             for found in files {
                 if let Ok(_turn) = copies.acquire().await
                     && !this.stop.is_cancelled()
                 {
-                    this.bring_in(&tenant, &found, &copying).await;
+                    has_failed |= !this.bring_in(&tenant, &found, &copying).await;
                 }
             }
-            lock(&copying.in_hand).clear();
-            if let Some(desk) = this.desks.get(&tenant) {
+            lock(&copying.in_hand).coming.clear();
+            // What a full disk did not take is for the sweep that comes anyway.
+            if let Some(desk) = this.desks.get(&tenant).filter(|_| !has_failed) {
                 desk.look_wanted.store(true, Ordering::Release);
                 this.look.notify_one();
             }
@@ -288,19 +294,23 @@ impl Watching {
         Ok(())
     }
 
-    /// Brings one file into the spool, or removes it if it is nothing to be brought in.
-    async fn bring_in(&self, tenant: &TenantName, found: &Found, copying: &Copying) {
+    /// Brings one file into the spool, or removes it if it is nothing to be brought in. Says
+    /// whether the disk let it.
+    async fn bring_in(&self, tenant: &TenantName, found: &Found, copying: &Copying) -> bool {
         let (inbox, desk) = (self.inbox.clone(), self.desks.get(tenant).cloned());
-        let Some(desk) = desk else { return };
+        let Some(desk) = desk else { return true };
         let (whose, file) = (tenant.clone(), found.clone());
         let done = tokio::task::spawn_blocking(move || {
-            let drops = inbox::Drops::open(&desk.ground.root)?;
+            let drops = inbox::Drops::open(&desk.root)?;
             match file.what {
-                What::Take => match inbox.copy(&whose, &drops, &file)? {
-                    Taking::Denied => inbox.refuse_unread(&whose, &file, Unread::Unreadable),
+                What::TakeIfNew if inbox.has_copy(&whose, &drops, &file)? => Ok(Taking::Known),
+                What::Take | What::TakeIfNew => match inbox.copy(&whose, &drops, &file)? {
+                    Taking::Denied => {
+                        inbox.refuse_unread(&whose, &drops, (&file, Unread::Unreadable))
+                    }
                     other => Ok(other),
                 },
-                What::Refuse(why) => inbox.refuse_unread(&whose, &file, why),
+                What::Refuse(why) => inbox.refuse_unread(&whose, &drops, (&file, why)),
                 What::Remove => {
                     let mark = (file.look.identity, file.look.size_bytes);
                     let name = (file.folder, file.name.as_str());
@@ -309,27 +319,65 @@ impl Watching {
                     }
                     Ok(Taking::Changed)
                 }
-                What::Heed(..) => Ok(Taking::Changed),
+                What::Heed { .. } => Ok(Taking::Changed),
             }
         });
         // A panic was told where it happened; the file is found again.
-        let Ok(done) = done.await else { return };
-        match done {
-            Ok(Taking::Spooled(batch)) => {
-                journal::brought_in(&batch, tenant);
-                self.arrived.notify_one();
-                if std::mem::take(&mut *lock(&copying.failed)) {
-                    journal::local_files_taken_again(tenant);
-                }
-            }
-            Ok(Taking::Changed | Taking::Denied) => {}
-            // It lies where it was, and the next sweep finds it again.
+        let Ok(done) = done.await else { return false };
+        let identity = found.look.identity;
+        let taking = match done {
+            Ok(taking) => taking,
+            // It lies where it was, and is tried again after a while.
             Err(error) => {
+                lock(&copying.put_off).failed(identity, clock::steady());
                 if !std::mem::replace(&mut *lock(&copying.failed), true) {
                     journal::local_files_wait(tenant, &super::chain(&error));
                 }
+                return false;
             }
+        };
+        lock(&copying.put_off).done(identity);
+        match taking {
+            Taking::Spooled(batch) => {
+                journal::brought_in(&batch, tenant);
+                self.arrived.notify_one();
+            }
+            Taking::Known => copying.know(found.look),
+            Taking::Changed | Taking::Denied => {}
         }
+        true
+    }
+}
+
+impl Copying {
+    /// Says whether files are to be brought in now, and leaves those that are.
+    fn begin(&self, tenant: &TenantName, files: &mut Vec<Found>) -> bool {
+        let mut in_hand = lock(&self.in_hand);
+        // While some are on their way the others are found again later.
+        if !in_hand.coming.is_empty() {
+            return false;
+        }
+        let mut put_off = lock(&self.put_off);
+        let there: HashSet<Identity> = files.iter().map(|found| found.look.identity).collect();
+        put_off.retain(|file| there.contains(file));
+        if put_off.is_empty() && std::mem::take(&mut *lock(&self.failed)) {
+            journal::local_files_taken_again(tenant);
+        }
+        let now = clock::steady();
+        files.retain(|found| put_off.allows(found.look.identity, now));
+        in_hand
+            .coming
+            .extend(files.iter().map(|found| found.look.identity));
+        !files.is_empty()
+    }
+
+    /// A file is what was taken before, so it need not be compared again.
+    fn know(&self, look: Look) {
+        let known = &mut lock(&self.in_hand).known;
+        if known.len() >= KNOWN_MAX {
+            known.clear();
+        }
+        known.insert(look);
     }
 }
 
@@ -339,7 +387,7 @@ impl Watched {
         let Some(watch) = &mut self.watch else { return };
         let mut failure = None;
         for (tenant, desk) in desks {
-            failure = watch.add(tenant, &desk.ground.root).err().or(failure);
+            failure = watch.add(tenant, &desk.root).err().or(failure);
         }
         if let Some(error) = failure.as_ref().filter(|_| !self.failed) {
             journal::not_watched(&error.to_string());
@@ -376,6 +424,11 @@ impl Beat {
                     journal::names_unusable(tenant, swept.unusable);
                 }
                 self.unusable = swept.unusable;
+                let overflows = swept.left_out > 0;
+                if overflows && !std::mem::replace(&mut self.overflows, overflows) {
+                    journal::files_left_out(tenant, swept.left_out);
+                }
+                self.overflows = overflows;
                 swept
             }
             Err(error) => {
@@ -392,5 +445,52 @@ fn now() -> Now {
     Now {
         steady: clock::steady(),
         wall: clock::now(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::name::DropFolder;
+
+    fn found(inode: u64) -> Found {
+        let identity = Identity {
+            inode,
+            modified_ns: 1,
+        };
+        Found {
+            folder: DropFolder::Whatsapp,
+            name: "a.json".into(),
+            look: Look {
+                identity,
+                size_bytes: 2,
+                changed_ns: 1,
+            },
+            what: What::Take,
+        }
+    }
+
+    /// A file that does not fit must not be copied with every sweep, nor keep those from being
+    /// taken that do fit.
+    #[test]
+    fn what_the_disk_did_not_take_is_left_alone() {
+        let tenant = TenantName::parse("acme").expect("a name");
+        let copying = Copying::default();
+        let begin = |inodes: &[u64]| {
+            let mut files = inodes.iter().copied().map(found).collect();
+            let begun = copying.begin(&tenant, &mut files);
+            lock(&copying.in_hand).coming.clear();
+            assert_eq!(begun, !files.is_empty());
+            files.len()
+        };
+        assert_eq!(begin(&[1]), 1);
+        let file = found(1).look.identity;
+        lock(&copying.put_off).failed(file, clock::steady());
+        *lock(&copying.failed) = true;
+        assert_eq!(begin(&[1]), 0);
+        assert_eq!(begin(&[1, 2]), 1);
+        assert!(*lock(&copying.failed), "it still waits");
+        assert_eq!(begin(&[2]), 1);
+        assert!(!*lock(&copying.failed), "it is gone");
     }
 }

@@ -4,16 +4,19 @@
 //! aside under a hidden one, looked at there, and put back if it is another file; whatever has the
 //! name by then keeps it. A start finishes what a crash has left aside.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, RenameFlags, fsync, renameat_with, unlinkat};
+use rustix::fs::{AtFlags, RenameFlags, fstat, fsync, renameat_with, unlinkat};
 use rustix::io::Errno;
 
-use super::drops::{Drops, find, look};
-use super::sweep::taken;
+use super::drops::{Drops, find, look, open_file};
+use super::settle::Look;
+use super::take::same_bytes;
+use super::taken::taken;
 use super::{ASIDE_PREFIX, Error, Inbox, fault};
 use crate::batch::Arrival;
 use crate::batch::name::{DropFolder, NAME_BYTES_MAX};
@@ -21,7 +24,7 @@ use crate::batch::origin::Identity;
 use crate::crash;
 
 /// How often the names of a file are looked for while its owner goes on renaming it.
-const TRIES: usize = 5;
+const TRIES: usize = 8;
 
 /// What is done with the file behind a name.
 #[derive(Clone, Copy, Debug)]
@@ -33,26 +36,44 @@ enum Fate<'a> {
 
 /// By what the file is known whose names go.
 #[derive(Clone, Copy, Debug)]
-enum Mark {
+enum Mark<'a> {
     /// It is the inode that the spool holds.
     Inode(u64),
     /// It is this file of this size.
     File(Identity, u64),
+    /// The same, of which this is a copy: with other times it still is that file while it holds
+    /// the same bytes.
+    Copied(Identity, u64, &'a File),
 }
 
-impl Mark {
+impl Mark<'_> {
     fn is(self, folder: &OwnedFd, name: &str) -> bool {
         let Some(stat) = find(folder, name) else {
             return false;
         };
+        let found = look(&stat);
         match self {
             Self::Inode(inode) => stat.st_ino == inode,
             Self::File(identity, size_bytes) => {
-                let found = look(&stat);
                 found.identity == identity && found.size_bytes == size_bytes
+            }
+            Self::Copied(identity, size_bytes, copy) => {
+                found.identity.inode == identity.inode
+                    && found.size_bytes == size_bytes
+                    && (found.identity == identity || holds(folder, (name, found), copy))
             }
         }
     }
+}
+
+/// Whether the file that looks like this holds what `copy` does. What cannot be read now is told
+/// apart by its times.
+fn holds(folder: &OwnedFd, (name, found): (&str, Look), copy: &File) -> bool {
+    let Ok(file) = open_file(folder, name) else {
+        return false;
+    };
+    let is_as_seen = || fstat(&file).is_ok_and(|stat| look(&stat) == found);
+    is_as_seen() && same_bytes(&file, copy).unwrap_or(false) && is_as_seen()
 }
 
 /// A drop folder, opened, with its path for the words of an error.
@@ -68,7 +89,11 @@ impl Inbox {
         let Some(identity) = arrival.origin.identity() else {
             return self.remove_door_names(drops, arrival, kept);
         };
-        let mark = Mark::File(identity, arrival.size_bytes);
+        let copy = self.content(arrival);
+        let mark = match &copy {
+            Some(copy) => Mark::Copied(identity, arrival.size_bytes, copy),
+            None => Mark::File(identity, arrival.size_bytes),
+        };
         self.leave_anywhere(drops, arrival, mark, Fate::Unlink)
             .map(drop)
     }
@@ -142,23 +167,28 @@ impl Inbox {
         arrival: &Arrival,
         kept: &Path,
     ) -> Result<(), Error> {
+        let file = self.file(arrival)?;
+        // A listing may miss a name that is being renamed, so it takes two to show that there is
+        // none.
+        let mut found_none = 0;
         for _ in 0..TRIES {
-            let file = self.file(arrival)?;
             let failed = |source| fault("look at", kept, source);
             let spooled = file.metadata().map_err(failed)?;
             let also = kept
                 .symlink_metadata()
                 .is_ok_and(|it| it.ino() == spooled.ino());
-            if spooled.nlink() <= 1 + u64::from(also) {
-                return Ok(());
-            }
-            let mark = Mark::Inode(spooled.ino());
-            if !self.leave_anywhere(drops, arrival, mark, Fate::Unlink)? {
+            if spooled.nlink() <= 1 + u64::from(also) || found_none == 2 {
                 // Whatever further names it has are not in the drop folders.
                 return Ok(());
             }
+            let mark = Mark::Inode(spooled.ino());
+            let left = self.leave_anywhere(drops, arrival, mark, Fate::Unlink)?;
+            found_none = if left { 0 } else { found_none + 1 };
         }
-        Ok(())
+        // A name that stayed would be a new file once the spool has forgotten this one.
+        let busy = io::Error::other("it goes on being renamed");
+        let path = drops.path(arrival.folder).join(&arrival.name);
+        Err(fault("remove", &path, busy))
     }
 
     /// The recorded name first, which is nearly always the one; then every other.
@@ -166,7 +196,7 @@ impl Inbox {
         &self,
         drops: &Drops,
         arrival: &Arrival,
-        mark: Mark,
+        mark: Mark<'_>,
         fate: Fate<'_>,
     ) -> Result<bool, Error> {
         let mut left = false;
@@ -183,7 +213,8 @@ impl Inbox {
                 let only = find(&opened.folder, &arrival.name).is_some_and(|it| it.st_nlink == 1);
                 left |= self.leave(&opened, &arrival.name, mark, fate)?;
                 // Links of the door's files are counted by the caller, and one file moves once.
-                let enough = only || !matches!((mark, fate), (Mark::File(..), Fate::Unlink));
+                let enough =
+                    only || matches!((mark, fate), (Mark::Inode(_), _) | (_, Fate::Move(..)));
                 if left && enough {
                     return Ok(true);
                 }
@@ -200,7 +231,7 @@ impl Inbox {
         &self,
         opened: &Opened<'_>,
         name: &str,
-        mark: Mark,
+        mark: Mark<'_>,
         fate: Fate<'_>,
     ) -> Result<bool, Error> {
         let failed = |error: io::Error| fault("remove", &opened.path.join(name), error);
@@ -216,7 +247,7 @@ impl Inbox {
     }
 }
 
-fn leave(folder: &OwnedFd, name: &str, mark: Mark, fate: Fate<'_>) -> io::Result<bool> {
+fn leave(folder: &OwnedFd, name: &str, mark: Mark<'_>, fate: Fate<'_>) -> io::Result<bool> {
     if !mark.is(folder, name) {
         return Ok(false);
     }
@@ -373,6 +404,54 @@ mod tests {
         yard.remove(&mine);
         assert_eq!(yard.read("dry-run/y.part"), None);
         assert_eq!(yard.read("orders.json").as_deref(), Some("newer"));
+    }
+
+    /// A file whose times were set while it was sent goes all the same; one that was written anew
+    /// stays, also if it is as long as before.
+    #[test]
+    fn a_file_with_other_times_goes_and_one_with_other_bytes_stays() {
+        let yard = yard();
+        let entry = "spool/held/acme/20261121T091502Z-7kq2xm";
+        for (text, left) in [("same", None), ("anew", Some("anew"))] {
+            let mine = arrival(Origin::Copied(yard.write("orders.json", "same")), 4);
+            let copy = format!("{entry}.w{}.orders.json", mine.origin);
+            fs::copy(yard.drop.join("orders.json"), yard.home.path().join(copy)).expect("copied");
+            let was = mine.origin.identity();
+            while Some(yard.write("orders.json", text)) == was {}
+            yard.remove(&mine);
+            assert_eq!(yard.read("orders.json").as_deref(), left);
+        }
+    }
+
+    /// A name that is left when the spool forgets its file would be sent once more.
+    #[test]
+    fn a_file_with_many_names_loses_them_all_or_says_so() {
+        let yard = yard();
+        yard.write("orders.json", "door");
+        let mine = arrival(Origin::Door, 4);
+        let spooled = "spool/held/acme/20261121T091502Z-7kq2xm.w.orders.json";
+        let visible = yard.drop.join("orders.json");
+        fs::hard_link(&visible, yard.home.path().join(spooled)).expect("linked");
+        let linked = yard.home.path().join("elsewhere");
+        fs::hard_link(&visible, &linked).expect("linked");
+        // A pass removes all names that it lists, so what stays has to come anew each time.
+        let over = std::sync::atomic::AtomicBool::new(false);
+        let kept = yard.home.path().join("kept");
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(std::sync::atomic::Ordering::Acquire) {
+                    let _ = fs::hard_link(&linked, &visible);
+                }
+            });
+            let removed = (0..1_000).find_map(|_| {
+                let removed = yard.inbox.remove_names(&yard.drops, &mine, &kept);
+                removed.err()
+            });
+            over.store(true, std::sync::atomic::Ordering::Release);
+            assert!(removed.is_some(), "it was told to be gone");
+        });
+        yard.remove(&mine);
+        assert_eq!(yard.read("orders.json"), None);
     }
 
     /// A newer file that a crash, or a meeting of two, has left aside gets its name back.

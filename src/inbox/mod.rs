@@ -17,6 +17,7 @@ use std::time::Duration;
 use crate::batch::name::SpoolName;
 use crate::batch::origin::{Origin, SpoolEntry};
 use crate::batch::{Arrival, Moment, TenantName};
+use crate::disk::room::Reserve;
 use crate::{crash, disk};
 
 pub mod companion;
@@ -25,12 +26,13 @@ mod leave;
 mod settle;
 mod sweep;
 mod take;
+mod taken;
 pub mod unpack;
 pub mod watch;
 
 pub use drops::Drops;
-pub use settle::{Age, Look, Waits};
-pub use sweep::{Found, Lookout, Now, Swept, What};
+pub use settle::{Age, Look, PutOff, Waits};
+pub use sweep::{Found, InHand, Lookout, Now, Swept, What};
 pub use take::Taking;
 
 /// How the hidden name begins under which a file is put aside while it is looked at; its own name
@@ -102,6 +104,8 @@ pub enum Error {
 pub struct Inbox {
     new: PathBuf,
     held: PathBuf,
+    /// What copies leave free on the disk.
+    reserve: Reserve,
     /// Held while a name is put aside: two that do so with one name would meet there.
     leaving: Arc<Mutex<()>>,
 }
@@ -112,6 +116,7 @@ impl Inbox {
         let inbox = Self {
             new: folder.join("new"),
             held: folder.join("held"),
+            reserve: Reserve::default(),
             leaving: Arc::default(),
         };
         for tenant in tenants {
@@ -157,6 +162,13 @@ impl Inbox {
                 Ok(())
             }
         }
+    }
+
+    /// The same with several. One that cannot be moved does not keep the others from it; it is
+    /// found again.
+    pub fn hold_all(&self, arrivals: &[Arrival]) -> Result<(), Error> {
+        let done = arrivals.iter().map(|arrival| self.hold(arrival));
+        done.fold(Ok(()), Result::and)
     }
 
     /// The file of an arrival that has its row: beside the others, or not yet moved.
@@ -278,5 +290,21 @@ mod tests {
         inbox.release(arrival).expect("released");
         inbox.release(arrival).expect("released twice");
         assert!(inbox.file(arrival).is_err());
+    }
+
+    /// One file that the disk does not let go must not keep those behind it from being sent.
+    #[test]
+    fn an_arrival_that_cannot_be_held_keeps_no_other_from_it() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let tenant = TenantName::parse("acme").expect("a name");
+        let inbox = Inbox::open(folder.path(), std::slice::from_ref(&tenant)).expect("opened");
+        let entries = ["20261121T091502Z-7kq2xm.w.a", "20261121T091503Z-7kq2xm.w.b"];
+        for entry in entries {
+            fs::write(inbox.new_folder().join("acme").join(entry), b"{}").expect("written");
+        }
+        let arrivals = inbox.take(&tenant).expect("taken");
+        fs::create_dir(inbox.held_folder().join("acme").join(entries[0])).expect("in the way");
+        assert!(inbox.hold_all(&arrivals).is_err());
+        assert!(inbox.held_folder().join("acme").join(entries[1]).is_file());
     }
 }

@@ -7,13 +7,14 @@
 //! a whole day is asked for, so that a clock that is wrong or steps cannot make half a file look
 //! old.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use crate::batch::name::{Companion, NameKind};
 use crate::batch::origin::{Identity, Unread};
 
 /// What changes of a file when somebody writes to it, or puts another in its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Look {
     /// By what it is told from other files.
     pub identity: Identity,
@@ -199,6 +200,45 @@ impl Lain {
     }
 }
 
+/// How long a file that the disk did not take is left alone at first, and at most.
+const PUT_OFF: Duration = Duration::from_secs(5);
+const PUT_OFF_MAX: Duration = Duration::from_mins(5);
+
+/// Files that the disk did not take, each left alone for longer every time.
+#[derive(Debug, Default)]
+pub struct PutOff {
+    files: HashMap<Identity, (Instant, Duration)>,
+}
+
+impl PutOff {
+    /// A file was not taken.
+    pub fn failed(&mut self, file: Identity, now: Instant) {
+        let (until, wait) = self.files.entry(file).or_insert((now, PUT_OFF / 2));
+        *wait = (*wait * 2).min(PUT_OFF_MAX);
+        *until = now + *wait;
+    }
+
+    /// A file was taken, or is none to be taken any more.
+    pub fn done(&mut self, file: Identity) {
+        self.files.remove(&file);
+    }
+
+    /// Whether a file may be tried now.
+    pub fn allows(&self, file: Identity, now: Instant) -> bool {
+        self.files.get(&file).is_none_or(|(until, _)| *until <= now)
+    }
+
+    /// Forgets all but those that still lie there.
+    pub fn retain(&mut self, lies_there: impl Fn(&Identity) -> bool) {
+        self.files.retain(|file, _| lies_there(file));
+    }
+
+    /// Whether none is left alone.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -294,6 +334,28 @@ mod tests {
         assert_eq!(next(&sighting, 3), Next::Take);
         sighting.again(look(6, 2, 3), at(3));
         assert_eq!(next(&sighting, 6), wait(27));
+    }
+
+    /// A file that does not fit must not be copied over and over, and not wait for ever either.
+    #[test]
+    fn a_file_that_fails_is_left_alone_for_longer_each_time() {
+        let began = Instant::now();
+        let [file, other] = [7, 8].map(|inode| look(1, inode, 1).identity);
+        let mut put_off = PutOff::default();
+        let (mut now, mut tries) = (began, 0);
+        while now < began + Duration::from_hours(1) {
+            if put_off.allows(file, now) {
+                tries += 1;
+                put_off.failed(file, now);
+            }
+            now += Duration::from_millis(100);
+        }
+        // After 0, 5, 15, 35, 75, 155 and 315 seconds, then every five minutes.
+        assert_eq!(tries, 17);
+        assert!(put_off.allows(other, now));
+        assert!(!put_off.is_empty());
+        put_off.done(file);
+        assert!(put_off.is_empty() && put_off.allows(file, now));
     }
 
     proptest! {

@@ -1,6 +1,9 @@
 //! A local job's file comes into the spool: as a copy, or as a note that it is refused. Whether it
 //! is finished is for `settle` to know.
 //!
+//! Of the disk so much is kept free that what is in hand can be finished. A file that has had only
+//! its times set since it was copied is still the file that was copied.
+//!
 //! A local file is never linked, because whoever owns it may write on. Its copy is synced under a
 //! hidden name and gets its name in the spool only if the file looks the same after as before; that
 //! name says of which file it is a copy, so that also after a crash nobody takes it again.
@@ -8,17 +11,20 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, RenameFlags, Stat, fstat, renameat_with};
 use rustix::io::Errno;
 
-use super::drops::{Drops, look, open_file};
+use super::drops::{Drops, find, look, open_file};
 use super::sweep::Found;
-use super::{Error, Inbox, fault};
+use super::taken::taken;
+use super::{Error, Inbox, arrivals, fault};
 use crate::batch::name::SpoolName;
 use crate::batch::origin::{Origin, SpoolEntry, Unread};
 use crate::batch::{BatchId, TenantName};
+use crate::disk::room::Room;
 use crate::{clock, crash, disk};
 
 /// How the hidden name begins of a file that is on its way into the spool; its batch follows.
@@ -27,6 +33,12 @@ const COMING_PREFIX: &str = ".dropcast-copy.";
 /// Ids are random within a second; so many in a row are never all taken.
 const ID_TRIES: usize = 16;
 
+/// The disk is looked at whenever so much has been copied.
+const LOOK_BYTES: u64 = 4 << 20;
+
+/// What is read at once of files that are compared.
+const BLOCK_BYTES: usize = 128 << 10;
+
 /// What came of taking a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Taking {
@@ -34,6 +46,8 @@ pub enum Taking {
     Spooled(BatchId),
     /// It is not what was seen any more, or gone: it has to settle anew.
     Changed,
+    /// It was copied before, and only its times were set since.
+    Known,
     /// It may not be read.
     Denied,
 }
@@ -50,11 +64,14 @@ impl Inbox {
         if !is_as_seen(&file, found).map_err(failed)? {
             return Ok(Taking::Changed);
         }
-        let coming = Coming::begin(&self.new_folder().join(tenant.as_str()))?;
-        // One byte more would show that it has grown, and a file that grows must not fill the disk.
-        let mut bounded = (&file).take(found.look.size_bytes + 1);
-        let copied = io::copy(&mut bounded, &mut (&coming.file))
-            .map_err(|source| fault("copy", &path, source))?;
+        let not_copied = |source| fault("copy", &path, source);
+        let spool = self.new_folder().join(tenant.as_str());
+        self.need_room(&file_in(&spool)?, found.look.size_bytes)
+            .map_err(not_copied)?;
+        let coming = Coming::begin(&spool)?;
+        let copied = self
+            .fill(&coming, &file, found.look.size_bytes)
+            .map_err(not_copied)?;
         coming.sync()?;
         crash::point("local-copied");
         let is_same =
@@ -65,19 +82,97 @@ impl Inbox {
         coming.arrive(found, Origin::Copied(found.look.identity))
     }
 
+    /// Whether a file of which the spool holds a copy is still that file: its owner has set its
+    /// times and written nothing, or the same again.
+    pub fn has_copy(
+        &self,
+        tenant: &TenantName,
+        drops: &Drops,
+        found: &Found,
+    ) -> Result<bool, Error> {
+        let path = drops.path(found.folder).join(&found.name);
+        let failed = |source| fault("read", &path, source);
+        let Ok(file) = open_file(drops.folder(found.folder)?, &found.name) else {
+            return Ok(false);
+        };
+        // An entry goes from the first to the second.
+        for part in [&self.new, &self.held] {
+            for arrival in arrivals(part, tenant)? {
+                let is_like = matches!(arrival.origin, Origin::Copied(identity)
+                    if identity.inode == found.look.identity.inode)
+                    && arrival.size_bytes == found.look.size_bytes;
+                if is_like
+                    && let Ok(copy) = self.file(&arrival)
+                    && same_bytes(&file, &copy).map_err(failed)?
+                {
+                    return is_as_seen(&file, found).map_err(failed);
+                }
+            }
+        }
+        Ok(false)
+    }
+
     /// Notes in the spool that a file is refused, and returns once that is on disk. The file stays
     /// where it is until its batch ends.
     pub fn refuse_unread(
         &self,
         tenant: &TenantName,
-        found: &Found,
-        reason: Unread,
+        drops: &Drops,
+        (found, reason): (&Found, Unread),
     ) -> Result<Taking, Error> {
         let coming = Coming::begin(&self.new_folder().join(tenant.as_str()))?;
         write!(&coming.file, "{}", found.look.size_bytes)
             .map_err(|source| fault("write", &coming.path, source))?;
         coming.sync()?;
+        // It may have waited for its turn, and its owner may have gone on with it through the
+        // door, which puts a file into the spool before its new name is seen.
+        let still = find(drops.folder(found.folder)?, &found.name).map(|stat| look(&stat));
+        if still != Some(found.look) || taken(self, tenant)?.has(&found.look) {
+            return Ok(Taking::Changed);
+        }
         coming.arrive(found, Origin::Unread(reason, found.look.identity))
+    }
+
+    /// Copies a file up to one byte more than it had, which shows that it has grown: one that grows
+    /// must not fill the disk. Others fill it at the same time, so it is looked at now and then.
+    fn fill(&self, coming: &Coming, file: &File, size_bytes: u64) -> io::Result<u64> {
+        let mut copied = 0;
+        while copied <= size_bytes {
+            let block = (size_bytes + 1 - copied).min(LOOK_BYTES);
+            self.need_room(&coming.file, block.min(size_bytes - copied))?;
+            let length = io::copy(&mut file.take(block), &mut (&coming.file))?;
+            copied += length;
+            if length < block {
+                break;
+            }
+        }
+        Ok(copied)
+    }
+
+    fn need_room(&self, file: &File, size_bytes: u64) -> io::Result<()> {
+        let room = Room::on_disk_of(file, self.reserve)?;
+        if room.bytes < size_bytes || room.files == 0 {
+            let full = io::ErrorKind::StorageFull;
+            return Err(io::Error::new(full, "the disk is nearly full"));
+        }
+        Ok(())
+    }
+}
+
+/// Whether two files hold the same bytes. Neither is moved on, so that others may read them too.
+pub(super) fn same_bytes(one: &File, other: &File) -> io::Result<bool> {
+    let (mut here, mut there) = (vec![0; BLOCK_BYTES], vec![0; BLOCK_BYTES]);
+    let mut at = 0;
+    loop {
+        let length = one.read_at(&mut here, at)?;
+        if length == 0 {
+            return Ok(other.read_at(&mut there[..1], at)? == 0);
+        }
+        match other.read_exact_at(&mut there[..length], at) {
+            Ok(()) if here[..length] == there[..length] => at += length as u64,
+            Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => return Err(error),
+            _ => return Ok(false),
+        }
     }
 }
 
@@ -161,6 +256,10 @@ impl Drop for Coming {
         // What has arrived has nothing under this name any more.
         let _ = fs::remove_file(&self.path);
     }
+}
+
+fn file_in(folder: &Path) -> Result<File, Error> {
+    File::open(folder).map_err(|source| fault("open", folder, source))
 }
 
 fn is_as_seen(file: impl AsFd, found: &Found) -> io::Result<bool> {

@@ -11,15 +11,16 @@ use crate::batch::Moment;
 
 /// Shorter RSA keys can be broken.
 pub(super) const RSA_BITS_MIN: u32 = 2048;
+/// How many bits of an IPv6 address say that it is an IPv4 address.
+const IPV4_MAPPED_BITS: u8 = 96;
 /// The longest line taken, in bytes; the longest RSA key fits several times.
 const LINE_BYTES_MAX: usize = 16 << 10;
 /// Options that only take something away which this door does not give to anybody.
-const WITHOUT_EFFECT: [&str; 7] = [
+const WITHOUT_EFFECT: [&str; 6] = [
     "restrict",
     "no-agent-forwarding",
     "no-port-forwarding",
     "no-pty",
-    "no-touch-required",
     "no-user-rc",
     "no-x11-forwarding",
 ];
@@ -30,6 +31,7 @@ pub struct AuthorizedKey {
     options: String,
     key: PublicKey,
     authority: Option<Authority>,
+    touch: Touch,
     /// Where it may be used from; empty means anywhere.
     from: Vec<IpNet>,
     expires_at: Option<Moment>,
@@ -40,6 +42,13 @@ pub struct AuthorizedKey {
 pub(super) struct Authority {
     /// The names of which a certificate must hold one; empty means the user's.
     pub(super) principals: Vec<String>,
+}
+
+/// Whether somebody has to touch a security key each time it is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Touch {
+    Required,
+    NotRequired,
 }
 
 /// What keeps a line from being used, to stand after "holds".
@@ -63,9 +72,14 @@ pub enum BadKey {
         "a key that is too weak (DSA, or RSA with less than {RSA_BITS_MIN} bits); make one with `ssh-keygen -t ed25519`"
     )]
     Weak,
+    /// It is a security key whose touch nobody would look at.
+    #[error(
+        "a security key; a touch cannot be verified here, so write `no-touch-required` before it if you want the key to open without, or take a key of another kind"
+    )]
+    TouchUnverified,
     /// An option that is not known here.
     #[error(
-        "a key with the option `{0}`, which this door does not know; it takes `cert-authority`, `principals`, `from`, `expiry-time`, `restrict` and `no-…`"
+        "a key with the option `{0}`, which this door does not know; it takes `cert-authority`, `principals`, `from`, `expiry-time`, `no-touch-required`, `restrict` and `no-…`"
     )]
     UnknownOption(String),
     /// An option whose value is missing or wrong.
@@ -105,10 +119,17 @@ impl AuthorizedKey {
             options: options.to_owned(),
             key,
             authority: None,
+            touch: Touch::Required,
             from: Vec::new(),
             expires_at: None,
         };
         read.heed_options(options)?;
+        // The transport checks that the signature is the key's, and does not pass on what it says
+        // of a touch. As in OpenSSH none is asked of those who sign certificates.
+        let opens = read.authority.is_none();
+        if opens && is_security_key(read.key_data()) && read.touch == Touch::Required {
+            return Err(BadKey::TouchUnverified);
+        }
         Ok(read)
     }
 
@@ -134,6 +155,11 @@ impl AuthorizedKey {
         self.authority.as_ref()
     }
 
+    /// Whether the security keys that it stands for must be touched.
+    pub(super) fn touch(&self) -> Touch {
+        self.touch
+    }
+
     /// Whether it may be used from there and at that time.
     pub(super) fn holds(&self, peer: IpAddr, now: Moment) -> bool {
         let is_fresh = self.expires_at.is_none_or(|expires_at| now < expires_at);
@@ -154,6 +180,7 @@ impl AuthorizedKey {
                 ("principals", value) => principals = names(value)?,
                 ("from", value) => self.from = networks(value)?,
                 ("expiry-time", value) => self.expires_at = Some(moment(value)?),
+                ("no-touch-required", None) => self.touch = Touch::NotRequired,
                 (name, None) if WITHOUT_EFFECT.contains(&name) => {}
                 (name, _) => return Err(BadKey::UnknownOption(shown_name(name))),
             }
@@ -178,11 +205,26 @@ pub(super) fn is_within(networks: &[IpNet], peer: IpAddr) -> bool {
 
 /// Reads networks and addresses between commas; `None` if one of them is neither.
 pub(super) fn parse_networks(text: &str) -> Option<Vec<IpNet>> {
-    let network = |text: &str| {
-        let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
-        text.parse().ok().or_else(address)
+    let parts = text.split(',').map(str::trim);
+    parts.map(parse_network).collect()
+}
+
+/// Reads a network or an address; `None` if it is neither.
+pub(super) fn parse_network(text: &str) -> Option<IpNet> {
+    let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
+    let network = text.parse().ok().or_else(address)?;
+    let IpAddr::V4(inner) = network.addr().to_canonical() else {
+        return Some(network);
     };
-    text.split(',').map(|part| network(part.trim())).collect()
+    // Peers are compared in their IPv4 form, so networks must have it too. One that is wider than
+    // all of IPv4 has none.
+    match network {
+        IpNet::V4(_) => Some(network),
+        IpNet::V6(_) => {
+            let bits = network.prefix_len().checked_sub(IPV4_MAPPED_BITS)?;
+            IpNet::new(inner.into(), bits).ok()
+        }
+    }
 }
 
 /// Whether signatures by this key can be relied upon.
@@ -196,6 +238,11 @@ pub(super) fn is_strong(key: &KeyData) -> bool {
         // A kind that nobody has looked at is not to be relied upon.
         _ => false,
     }
+}
+
+/// Whether this is the key of a device that can ask for a touch.
+pub(super) fn is_security_key(key: &KeyData) -> bool {
+    matches!(key, KeyData::SkEd25519(_) | KeyData::SkEcdsaSha2NistP256(_))
 }
 
 /// The options and the rest of the line, which begins at the first space outside of quotes.
@@ -283,6 +330,7 @@ fn shown_name(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use russh::keys::ssh_key::public::SkEd25519;
 
     use super::*;
 
@@ -321,6 +369,46 @@ mod tests {
         ] {
             let peer = peer.parse().expect("an address");
             assert_eq!(from.holds(peer, now), holds, "{peer}");
+        }
+    }
+
+    /// A security key that lies in a stolen laptop must not open where nobody looks for its touch.
+    #[test]
+    fn a_security_key_opens_only_where_no_touch_is_asked_for() {
+        let plain = AuthorizedKey::parse(KEY).expect("a key");
+        let KeyData::Ed25519(inner) = plain.key_data() else {
+            panic!("it is an Ed25519 key");
+        };
+        let data = KeyData::SkEd25519(SkEd25519::new(*inner, "ssh:"));
+        let key = PublicKey::new(data, "yubi").to_openssh().expect("text");
+        let parse = |options: &str| AuthorizedKey::parse(&format!("{options}{key}"));
+        assert_eq!(parse(""), Err(BadKey::TouchUnverified));
+        assert_eq!(parse("restrict "), Err(BadKey::TouchUnverified));
+        let verified = parse("verify-required ");
+        assert!(matches!(verified, Err(BadKey::UnknownOption(_))));
+        let free = parse("no-touch-required ").expect("a key");
+        assert_eq!(free.touch(), Touch::NotRequired);
+        let signs = parse("cert-authority ").expect("a key that opens nothing itself");
+        assert_eq!(signs.touch(), Touch::Required);
+    }
+
+    /// A network that is taken and never matches locks out those whom it was written for.
+    #[test]
+    fn a_network_has_one_form() {
+        for (text, network) in [
+            ("::ffff:10.0.0.0/104", Some("10.0.0.0/8")),
+            ("::ffff:192.0.2.7", Some("192.0.2.7/32")),
+            ("::ffff:0:0/96", Some("0.0.0.0/0")),
+            ("::ffff:10.0.0.0/95", None),
+            ("10.0.0.0/8", Some("10.0.0.0/8")),
+            ("192.0.2.7", Some("192.0.2.7/32")),
+            ("2001:db8::/32", Some("2001:db8::/32")),
+            ("::/0", Some("::/0")),
+            ("10.0.0.0/33", None),
+            ("here", None),
+        ] {
+            let network = network.map(|text| text.parse().expect("a network"));
+            assert_eq!(parse_network(text), network, "{text}");
         }
     }
 

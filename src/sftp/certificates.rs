@@ -7,8 +7,13 @@ use russh::keys::ssh_key::certificate::CertType;
 use russh::keys::ssh_key::public::KeyData;
 use russh::keys::{Algorithm, Certificate, HashAlg};
 
-use super::authorized::{AuthorizedKey, is_strong, is_within, parse_networks};
+use super::authorized::{
+    AuthorizedKey, Touch, is_security_key, is_strong, is_within, parse_networks,
+};
 use crate::batch::Moment;
+
+/// The extension by which a signer lets a security key open without a touch.
+const NO_TOUCH: &str = "no-touch-required";
 
 /// Who shows a certificate, and when.
 #[derive(Clone, Copy, Debug)]
@@ -20,7 +25,7 @@ pub(super) struct Bearer<'a> {
 
 /// Why a certificate opens nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Refusal {
+pub(super) enum Unproven {
     #[error("it is signed by nobody whose certificates are taken for this login")]
     StrangeAuthority,
     #[error("its signature is wrong, or it is not valid at this time")]
@@ -35,29 +40,40 @@ pub(super) enum Refusal {
     StrangeAddress,
     #[error("it has a critical option that is not known here")]
     StrangeOption,
+    #[error("it is for a security key, whose touch cannot be verified here")]
+    TouchUnverified,
 }
 
-/// Looks whether the certificate opens the login of `bearer.user`, for which `authority` signs.
+/// Looks at what does not depend on who shows it to whom, and takes long: it is done once, and for
+/// users who are not known too, or a stranger could tell them apart by the time it takes.
+pub(super) fn prove(certificate: &Certificate, now: Moment) -> Result<(), Unproven> {
+    let key = certificate.signature_key();
+    if !is_strong(key) || !is_strong(certificate.public_key()) || is_sha1(certificate) {
+        return Err(Unproven::Weak);
+    }
+    let seconds = u64::try_from(now.as_millis() / 1000).unwrap_or_default();
+    // Whether it is the key of somebody whom a login trusts is looked at for that login.
+    let fingerprint = key.fingerprint(HashAlg::Sha256);
+    if certificate.validate_at(seconds, [&fingerprint]).is_err() {
+        return Err(Unproven::NotValid);
+    }
+    if certificate.cert_type() != CertType::User {
+        return Err(Unproven::NotOfAUser);
+    }
+    Ok(())
+}
+
+/// Looks whether a proven certificate opens the login of `bearer.user`, for which `authority`
+/// signs.
 pub(super) fn check(
     certificate: &Certificate,
     authority: &AuthorizedKey,
     bearer: Bearer<'_>,
-) -> Result<(), Refusal> {
-    let signs = authority.authority().ok_or(Refusal::StrangeAuthority)?;
+) -> Result<(), Unproven> {
+    let signs = authority.authority().ok_or(Unproven::StrangeAuthority)?;
     let key = certificate.signature_key();
     if key != authority.key_data() || !authority.holds(bearer.peer, bearer.now) {
-        return Err(Refusal::StrangeAuthority);
-    }
-    if !is_strong(key) || !is_strong(certificate.public_key()) || is_sha1(certificate) {
-        return Err(Refusal::Weak);
-    }
-    let seconds = u64::try_from(bearer.now.as_millis() / 1000).unwrap_or_default();
-    let fingerprint = key.fingerprint(HashAlg::Sha256);
-    if certificate.validate_at(seconds, [&fingerprint]).is_err() {
-        return Err(Refusal::NotValid);
-    }
-    if certificate.cert_type() != CertType::User {
-        return Err(Refusal::NotOfAUser);
+        return Err(Unproven::StrangeAuthority);
     }
     // A certificate for nobody in particular would open every login that trusts its signer.
     let named = certificate.valid_principals();
@@ -66,19 +82,25 @@ pub(super) fn check(
         wanted => named.iter().any(|name| wanted.contains(name)),
     };
     if !is_principal {
-        return Err(Refusal::StrangePrincipal);
+        return Err(Unproven::StrangePrincipal);
+    }
+    // As in OpenSSH, whoever signs and whoever takes it must both have said so.
+    let says_no_touch =
+        certificate.extensions().contains_key(NO_TOUCH) && authority.touch() == Touch::NotRequired;
+    if is_security_key(certificate.public_key()) && !says_no_touch {
+        return Err(Unproven::TouchUnverified);
     }
     heed_options(certificate, bearer.peer)
 }
 
-fn heed_options(certificate: &Certificate, peer: IpAddr) -> Result<(), Refusal> {
+fn heed_options(certificate: &Certificate, peer: IpAddr) -> Result<(), Unproven> {
     for (name, value) in certificate.critical_options().iter() {
         if name != "source-address" {
-            return Err(Refusal::StrangeOption);
+            return Err(Unproven::StrangeOption);
         }
         let networks = parse_networks(value).filter(|networks| !networks.is_empty());
         if !networks.is_some_and(|networks| is_within(&networks, peer)) {
-            return Err(Refusal::StrangeAddress);
+            return Err(Unproven::StrangeAddress);
         }
     }
     Ok(())
@@ -95,11 +117,21 @@ mod tests {
     use russh::keys::PrivateKey;
     use russh::keys::key::safe_rng;
     use russh::keys::ssh_key::certificate::Builder;
+    use russh::keys::ssh_key::public::SkEd25519;
 
     use super::*;
 
     const FROM: u64 = 1_800_000_000;
     const TO: u64 = FROM + 3_600;
+
+    fn check(
+        certificate: &Certificate,
+        authority: &AuthorizedKey,
+        bearer: Bearer<'_>,
+    ) -> Result<(), Unproven> {
+        prove(certificate, bearer.now)?;
+        super::check(certificate, authority, bearer)
+    }
 
     fn key() -> PrivateKey {
         PrivateKey::random(&mut safe_rng(), Algorithm::Ed25519).expect("made")
@@ -141,14 +173,14 @@ mod tests {
         assert_eq!(check(&good, &plain, bearer("acme")), Ok(()));
         assert_eq!(
             check(&good, &plain, bearer("globex")),
-            Err(Refusal::StrangePrincipal)
+            Err(Unproven::StrangePrincipal)
         );
         let named = authority(",principals=\"ops,cron\"", &ours);
         assert_eq!(check(&good, &named, bearer("globex")), Ok(()));
         let other = authority(",principals=\"ops\"", &ours);
         assert_eq!(
             check(&good, &other, bearer("acme")),
-            Err(Refusal::StrangePrincipal)
+            Err(Unproven::StrangePrincipal)
         );
         for stranger in [
             authority("", &theirs),
@@ -156,11 +188,11 @@ mod tests {
             authority(",expiry-time=\"20200101\"", &ours),
         ] {
             let outcome = check(&good, &stranger, bearer("acme"));
-            assert_eq!(outcome, Err(Refusal::StrangeAuthority));
+            assert_eq!(outcome, Err(Unproven::StrangeAuthority));
         }
         let own = AuthorizedKey::parse(&ours.public_key().to_openssh().expect("text"));
         let outcome = check(&good, &own.expect("a key"), bearer("acme"));
-        assert_eq!(outcome, Err(Refusal::StrangeAuthority), "it signs nothing");
+        assert_eq!(outcome, Err(Unproven::StrangeAuthority), "it signs nothing");
     }
 
     /// A window that is off by one second would show only to those who are locked out by it.
@@ -172,6 +204,32 @@ mod tests {
             let mut bearer = bearer("acme");
             bearer.now = Moment::from_millis(i64::try_from(second).expect("small") * 1000 + 999);
             assert_eq!(check(&good, &plain, bearer).is_ok(), holds, "{second}");
+        }
+    }
+
+    /// A security key must not get round its touch by way of a certificate.
+    #[test]
+    fn a_security_key_needs_leave_to_open_without_a_touch() {
+        let ours = key();
+        let KeyData::Ed25519(inner) = *key().public_key().key_data() else {
+            panic!("it is an Ed25519 key");
+        };
+        let data = KeyData::SkEd25519(SkEd25519::new(inner, "ssh:"));
+        for (extension, options, outcome) in [
+            (None, "", Err(Unproven::TouchUnverified)),
+            (None, ",no-touch-required", Err(Unproven::TouchUnverified)),
+            (Some(NO_TOUCH), "", Err(Unproven::TouchUnverified)),
+            (Some(NO_TOUCH), ",no-touch-required", Ok(())),
+        ] {
+            let builder = Builder::new_with_random_nonce(&mut safe_rng(), data.clone(), FROM, TO);
+            let mut builder = builder.expect("sound");
+            for_acme(&mut builder);
+            if let Some(name) = extension {
+                builder.extension(name, "").expect("an extension");
+            }
+            let made = builder.sign(&ours).expect("signed");
+            let checked = check(&made, &authority(options, &ours), bearer("acme"));
+            assert_eq!(checked, outcome, "{extension:?} {options}");
         }
     }
 
@@ -195,22 +253,22 @@ mod tests {
         let near = option("source-address", "192.0.2.7,10.0.0.0/8");
         assert_eq!(outcome(&near), Ok(()));
         for (name, value, why) in [
-            ("source-address", "10.1.0.0/16", Refusal::StrangeAddress),
-            ("source-address", "", Refusal::StrangeAddress),
-            ("source-address", "here", Refusal::StrangeAddress),
-            ("force-command", "id", Refusal::StrangeOption),
-            ("verify-required", "", Refusal::StrangeOption),
+            ("source-address", "10.1.0.0/16", Unproven::StrangeAddress),
+            ("source-address", "", Unproven::StrangeAddress),
+            ("source-address", "here", Unproven::StrangeAddress),
+            ("force-command", "id", Unproven::StrangeOption),
+            ("verify-required", "", Unproven::StrangeOption),
         ] {
             assert_eq!(outcome(&option(name, value)), Err(why), "{name}={value}");
         }
         let host = |builder: &mut Builder| {
             builder.cert_type(CertType::Host).expect("a type");
         };
-        assert_eq!(outcome(&host), Err(Refusal::NotOfAUser));
+        assert_eq!(outcome(&host), Err(Unproven::NotOfAUser));
         let for_all = certificate(&ours, |builder| {
             builder.all_principals_valid().expect("for all");
         });
         let outcome = check(&for_all, &plain, bearer("acme"));
-        assert_eq!(outcome, Err(Refusal::StrangePrincipal));
+        assert_eq!(outcome, Err(Unproven::StrangePrincipal));
     }
 }

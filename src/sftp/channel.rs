@@ -441,7 +441,14 @@ impl Conversation {
             done => done,
         };
         match taken {
-            Ok(at) => Ok((upload, at)),
+            Ok(at) => {
+                if upload.overwrites(at) {
+                    // To cut a large file takes a while.
+                    let upload = Arc::clone(&upload);
+                    self.away(move |_| upload.cut_before(at)).await?;
+                }
+                Ok((upload, at))
+            }
             Err(unfit) => {
                 let refusal = Refusal::from(unfit);
                 upload.lacks_bytes(&refusal);

@@ -59,13 +59,14 @@ impl Tree {
         key: &Key,
         folder: &OwnedFd,
     ) -> Result<(), Refusal> {
+        let seen = self.premises.usage.seen();
         // Whatever else has this name would stop the rename, after the link is made.
         let replaced = find(folder, key.name.as_str())?;
         let rename = || {
             renameat(folder, hidden(&key.name), folder, key.name.as_str())?;
             upload.charge.rest(|| bytes_of(ours));
             if let Some(replaced) = &replaced {
-                self.premises.usage.gone(bytes_of(replaced));
+                self.premises.usage.gone(seen, bytes_of(replaced));
             }
             Ok(())
         };
@@ -74,6 +75,7 @@ impl Tree {
             return self.take((&upload.file, key), rename, sync, &POINTS);
         }
         rename()?;
+        self.premises.finished.remember(ours);
         crash::point(POINTS.renamed);
         sync().map_err(|_| unconfirmed())?;
         crash::point(POINTS.folder_synced);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use russh::server;
@@ -16,7 +16,7 @@ use super::penalties::Misdeed;
 use super::proxy;
 use super::session::Session;
 use super::stream::{Cuttable, STALL_MAX};
-use super::{House, TENANT_SESSIONS_MAX};
+use super::{House, TENANT_SESSIONS_MAX, lock};
 use crate::batch::TenantName;
 use crate::clock;
 
@@ -26,12 +26,12 @@ const LOGIN_GRACE: Duration = Duration::from_secs(30);
 const PROXY_GRACE: Duration = Duration::from_secs(5);
 
 /// A session's place among those of its tenant, given back when it ends.
-pub(super) struct Seats {
+pub(super) struct SessionPlace {
     house: Arc<House>,
     taken: Option<TenantName>,
 }
 
-impl Seats {
+impl SessionPlace {
     pub(super) fn new(house: Arc<House>) -> Self {
         Self { house, taken: None }
     }
@@ -51,7 +51,7 @@ impl Seats {
     }
 }
 
-impl Drop for Seats {
+impl Drop for SessionPlace {
     fn drop(&mut self) {
         let mut tenants = lock(&self.house.tenants);
         if let Some(tenant) = &self.taken
@@ -68,10 +68,48 @@ impl Drop for Seats {
 /// The sessions of each tenant.
 pub(super) type Tenants = Mutex<HashMap<TenantName, usize>>;
 
+/// Notes what strangers from one address do, as they do it, and knows whether they are heard.
+#[derive(Clone, Debug)]
+pub(super) struct Warden {
+    crowd: Arc<Mutex<Crowd>>,
+    /// None where many clients share an address: they are always heard.
+    source: Option<Source>,
+}
+
+impl Warden {
+    pub(super) fn new(crowd: &Arc<Mutex<Crowd>>, source: Option<Source>) -> Self {
+        let crowd = Arc::clone(crowd);
+        Self { crowd, source }
+    }
+
+    /// Where they come from.
+    pub(super) fn source(&self) -> Option<Source> {
+        self.source
+    }
+
+    /// Whether they are not heard at present.
+    pub(super) fn refuses(&self) -> bool {
+        let now = clock::steady();
+        self.source
+            .is_some_and(|source| lock(&self.crowd).refuses(source, now))
+    }
+
+    pub(super) fn penalise(&self, misdeed: Misdeed) {
+        if let Some(source) = self.source {
+            lock(&self.crowd).penalise(source, misdeed, clock::steady());
+        }
+    }
+
+    pub(super) fn forgive(&self, misdeed: Misdeed) {
+        if let Some(source) = self.source {
+            lock(&self.crowd).forgive(source, misdeed);
+        }
+    }
+}
+
 /// A connection's place in the crowd, given back when it ends.
 pub(super) struct Ticket {
-    crowd: Arc<Mutex<Crowd>>,
-    source: Option<Source>,
+    warden: Warden,
     standing: Standing,
 }
 
@@ -83,33 +121,23 @@ impl Ticket {
     ) -> Result<Self, TurnedAway> {
         lock(crowd).take(source, clock::steady(), fastrand::f64())?;
         Ok(Self {
-            crowd: Arc::clone(crowd),
-            source,
+            warden: Warden::new(crowd, source),
             standing: Standing::Stranger,
         })
     }
 
     fn enter(&mut self) {
-        lock(&self.crowd).enter(self.source);
+        let Warden { crowd, source } = &self.warden;
+        lock(crowd).enter(*source);
         self.standing = Standing::Guest;
-    }
-
-    fn penalise(&self, misdeed: Misdeed) {
-        if let Some(source) = self.source {
-            lock(&self.crowd).penalise(source, misdeed, clock::steady());
-        }
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        lock(&self.crowd).leave(self.source, self.standing);
+        let Warden { crowd, source } = &self.warden;
+        lock(crowd).leave(*source, self.standing);
     }
-}
-
-/// What a lock holds stays good also if somebody panicked with it.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How a connection ended.
@@ -169,13 +197,13 @@ impl Connection {
         let end = self.converse(socket, &mut ticket, &wrong).await;
         let wrong = wrong.load(Ordering::Relaxed);
         if wrong > 0 && !matches!(end, End::Stopped) {
-            tracing::debug!(%peer, wrong, "a connection has shown wrong passwords or keys");
-            ticket.penalise(Misdeed::WrongCredentials(wrong));
+            tracing::debug!(%peer, wrong, "a connection has shown wrong keys");
+            ticket.warden.penalise(Misdeed::WrongCredentials(wrong));
         }
         if ticket.standing == Standing::Stranger {
             match end {
-                End::GraceExceeded => ticket.penalise(Misdeed::GraceExceeded),
-                End::Garbage => ticket.penalise(Misdeed::Garbage),
+                End::GraceExceeded => ticket.warden.penalise(Misdeed::GraceExceeded),
+                End::Garbage => ticket.warden.penalise(Misdeed::Garbage),
                 End::Well | End::Stopped => {}
             }
         }
@@ -213,7 +241,7 @@ impl Connection {
         let entered = CancellationToken::new();
         let session = Session::new(
             self.house,
-            self.peer.ip(),
+            (self.peer.ip(), ticket.warden.clone()),
             entered.clone(),
             Arc::clone(wrong),
         );

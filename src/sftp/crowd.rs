@@ -169,9 +169,19 @@ impl Crowd {
         }
     }
 
-    /// A connection from there ended without a login, and not by mere chance.
+    /// A stranger from there did what nobody does by mere chance.
     pub(super) fn penalise(&mut self, source: Source, misdeed: Misdeed, now: Instant) {
         self.penalties.note(source, misdeed, now);
+    }
+
+    /// A stranger from there has logged in after what it did.
+    pub(super) fn forgive(&mut self, source: Source, misdeed: Misdeed) {
+        self.penalties.forgive(source, misdeed);
+    }
+
+    /// Whether strangers from there are not heard at present.
+    pub(super) fn refuses(&self, source: Source, now: Instant) -> bool {
+        self.penalties.refuse(source, now)
     }
 }
 

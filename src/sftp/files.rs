@@ -27,7 +27,7 @@ use super::uploads::{Key, Unfit, Uploads};
 use super::usage::Count;
 use super::{Quota, clock};
 use crate::batch::TenantName;
-use crate::batch::name::DropFolder;
+use crate::batch::name::{DropFolder, NameKind};
 use crate::disk::{Root, UPLOAD_PREFIX};
 
 /// What a tree shares with those of other sessions.
@@ -45,6 +45,8 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) struct Tree {
     tenant: TenantName,
+    /// The name by which the session has logged in.
+    user: String,
     root: Root,
     pub(super) spool: PathBuf,
     pub(super) quota: Quota,
@@ -57,7 +59,7 @@ impl Tree {
     /// Opens the tree that lies in `<tenants_dir>/<tenant>`; uploads go to `<spool_dir>/<tenant>`.
     pub(super) fn open(
         (tenants_dir, spool_dir): (&Path, &Path),
-        tenant: TenantName,
+        (tenant, user): (TenantName, String),
         quota: Quota,
         shared: Shared,
     ) -> io::Result<Self> {
@@ -65,6 +67,7 @@ impl Tree {
             root: Root::open(&tenants_dir.join(tenant.as_str()))?,
             spool: spool_dir.join(tenant.as_str()),
             tenant,
+            user,
             quota,
             uploads: shared.uploads,
             arrived: shared.arrived,
@@ -138,6 +141,7 @@ impl Tree {
         let key = self.upload_key(place)?;
         let _held = self.uploads.hold(&key);
         let folder = self.folder(Folder::Drop(key.folder))?;
+        let seen = self.premises.usage.seen();
         let partial = find(&folder, &hidden(&key.name))?;
         let visible = find(&folder, key.name.as_str())?;
         let was_ghost = self.premises.ghosts.forget(&key, clock::steady());
@@ -154,12 +158,12 @@ impl Tree {
         if let Some(partial) = partial
             && unlink_if_there(&folder, &hidden(&key.name))?
         {
-            usage.partial_gone(&key, bytes_of(&partial));
+            usage.partial_gone(&key, seen, bytes_of(&partial));
         }
         if let Some(visible) = visible
             && unlink_if_there(&folder, key.name.as_str())?
         {
-            usage.gone(bytes_of(&visible));
+            usage.gone(seen, bytes_of(&visible));
         }
         Ok(self.sync_drop_folder(key.folder, &folder)?)
     }
@@ -294,9 +298,10 @@ impl Tree {
         syncs.run(|| rustix::fs::fsync(opened))
     }
 
-    /// What a path with `~` stands for; its owner is called as in listings.
+    /// What a path with `~` stands for; its owner is called as in listings, or as it logged in.
     pub(super) fn expand(&self, path: &[u8]) -> Option<Vec<u8>> {
-        jail::expand(path, self.tenant.as_str())
+        let expand = |owner: &str| jail::expand(path, owner);
+        expand(&self.user).or_else(|| expand(self.tenant.as_str()))
     }
 
     /// The key of a place that can be written to; for any other the reason why not.
@@ -362,9 +367,19 @@ pub(super) fn bytes_of(stat: &Stat) -> u64 {
 fn set_times(folder: impl AsFd, name: &Name, times: (u32, u32)) -> Result<(), Errno> {
     let (times, flags) = (timestamps(times), AtFlags::SYMLINK_NOFOLLOW);
     match rustix::fs::utimensat(&folder, hidden(name), &times, flags) {
+        // A local job's file is known by its times, and with others it would be another file.
+        Err(Errno::NOENT) if is_local_batch(&folder, name.as_str()) => Ok(()),
         Err(Errno::NOENT) => rustix::fs::utimensat(&folder, name.as_str(), &times, flags),
         done => done,
     }
+}
+
+/// Whether a batch file of this name was put there by a local job: one that came through the door
+/// has its link in the spool.
+fn is_local_batch(folder: impl AsFd, name: &str) -> bool {
+    let found = find(folder, name).ok().flatten();
+    let is_local = |stat: Stat| stat.st_nlink == 1 && stat.st_size > 0;
+    NameKind::of(name).counts() && found.is_some_and(is_local)
 }
 
 pub(super) fn open_file(folder: impl AsFd, name: &str, access: OFlags) -> Result<File, Refusal> {

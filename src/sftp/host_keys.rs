@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use russh::keys::key::safe_rng;
@@ -74,9 +74,19 @@ pub(super) fn load(folder: &Path) -> Result<Vec<PrivateKey>, Error> {
         folder: folder.into(),
         source,
     })?;
-    let load = |(name, algorithm): (&str, Algorithm)| match read(&folder.join(name))? {
-        Some(key) => Ok(key),
-        None => make(folder, name, &algorithm),
+    let is_first_start = !KEYS.iter().any(|(name, _)| folder.join(name).exists());
+    let load = |(name, algorithm): (&str, Algorithm)| {
+        if let Some(key) = read(&folder.join(name))? {
+            return Ok(key);
+        }
+        let key = make(folder, name, &algorithm)?;
+        if !is_first_start {
+            tracing::warn!(
+                "the host key {name} was not there and was made: clients that know the former one \
+                 will refuse this door"
+            );
+        }
+        Ok(key)
     };
     KEYS.into_iter().map(load).collect()
 }
@@ -102,6 +112,11 @@ pub(super) fn read(path: &Path) -> Result<Option<PrivateKey>, Error> {
             return Err(Error::ReadHostKey { path, source });
         }
     };
+    // Whoever else has read it can pretend to be this door.
+    let rights = std::fs::metadata(path).map(|about| about.permissions().mode());
+    if rights.is_ok_and(|mode| mode & 0o077 != 0) {
+        return Err(Error::OpenHostKey { path: path.into() });
+    }
     let key = PrivateKey::from_openssh(text)
         .map_err(Box::new)
         .map_err(|source| Error::GarbledHostKey {
@@ -186,8 +201,6 @@ pub(super) fn make_private_folder(folder: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     /// A door that shows another key after a restart locks out every client that remembers it.
@@ -218,9 +231,23 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join(KEYS[0].0);
         std::fs::write(&path, b"-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA").expect("written");
+        let own = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(&path, own).expect("its owner's only");
         let error = load(folder.path()).expect_err("garbled");
         let shown = path.display().to_string();
         assert!(error.to_string().contains(&shown), "{error}");
         assert!(std::fs::read(&path).expect("read").ends_with(b"AAAA"));
+    }
+
+    /// A key that others can read lets them pretend to be this door: the operator must hear of it.
+    #[test]
+    fn a_key_that_others_can_read_is_not_used() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        load(folder.path()).expect("made");
+        let path = folder.path().join(KEYS[1].0);
+        let open = std::fs::Permissions::from_mode(0o640);
+        std::fs::set_permissions(&path, open).expect("opened");
+        let error = load(folder.path()).expect_err("open to others");
+        assert!(error.to_string().contains("chmod 600"), "{error}");
     }
 }

@@ -11,8 +11,9 @@ use tokio::sync::watch;
 
 use super::authorized::{is_strong, is_within};
 use super::certificates::{self, Bearer};
-use super::crowd::Source;
+use super::connection::Warden;
 use super::passwords::Passwords;
+use super::penalties::Misdeed;
 use super::{Login, Require};
 use crate::batch::TenantName;
 use crate::clock;
@@ -32,8 +33,19 @@ const NOBODYS_HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$ZHJvcGNhc3Qtbm9ib2R5$
 pub(super) struct Visitor<'a> {
     pub(super) user: &'a str,
     pub(super) peer: IpAddr,
-    /// What its passwords wait for; `None` where many clients share an address.
-    pub(super) source: Option<Source>,
+    /// Notes the wrong passwords from its address.
+    pub(super) warden: &'a Warden,
+}
+
+/// What became of a password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// It opens this tenant's folder.
+    Right(TenantName),
+    /// It opens nothing.
+    Wrong,
+    /// Nobody looked at it: its address is refused by now.
+    Not,
 }
 
 /// What a key or a certificate opens.
@@ -69,21 +81,21 @@ impl Logins {
         }
     }
 
-    /// Whose folder this password opens; `None`, after a while, when it opens none.
+    /// Whose folder this password opens; when it opens none, that is said after a while.
     pub(super) async fn by_password(
         &self,
         visitor: Visitor<'_>,
         password: &str,
         key: KeyBefore,
-    ) -> Option<TenantName> {
+    ) -> Heard {
         let began = clock::steady();
-        let tenant = self.check_password(visitor, password, key).await;
-        if tenant.is_none() {
+        let heard = self.check_password(visitor, password, key).await;
+        if heard == Heard::Wrong {
             let took = Duration::from_millis(REFUSAL_MS + fastrand::u64(..REFUSAL_JITTER_MS));
             let rest = took.saturating_sub(clock::steady().duration_since(began));
             tokio::time::sleep(rest).await;
         }
-        tenant
+        heard
     }
 
     /// Whether it is worth the client's while to prove that this key is its own.
@@ -101,10 +113,6 @@ impl Logins {
             return false;
         }
         let logins = Arc::clone(&self.current.borrow());
-        let signs = |login: &Login| {
-            let mut keys = login.authorized_keys.iter();
-            keys.any(|key| key.authority().is_some())
-        };
         find_key(&logins, visitor, key).is_some() || logins.iter().any(signs)
     }
 
@@ -134,26 +142,69 @@ impl Logins {
             peer: visitor.peer,
             now: clock::now(),
         };
-        let found = find(&logins, visitor).filter(|login| {
+        let proven = certificates::prove(certificate, bearer.now);
+        let opens = |login: &Login| {
             login.authorized_keys.iter().any(|authority| {
-                let outcome = certificates::check(certificate, authority, bearer);
+                let checked = certificates::check(certificate, authority, bearer);
+                let outcome = proven.and(checked);
                 if let Err(why) = outcome {
                     tracing::debug!(peer = %visitor.peer, %why, "a certificate opens nothing");
                 }
                 outcome.is_ok()
             })
-        });
-        opened_by_key(found)
+        };
+        let Some(own) = find(&logins, visitor) else {
+            // It is held against somebody else's login, and only the answer is thrown away.
+            let _ = logins.iter().find(|login| signs(login)).is_some_and(opens);
+            return Opening::Nothing;
+        };
+        opened_by_key(opens(own).then_some(own))
     }
 
-    async fn check_password(
-        &self,
-        visitor: Visitor<'_>,
-        password: &str,
-        key: KeyBefore,
-    ) -> Option<TenantName> {
+    /// Why a key does not open the login, for the operator.
+    pub(super) fn why_not(&self, visitor: Visitor<'_>, key: &PublicKey) -> &'static str {
+        let logins = Arc::clone(&self.current.borrow());
+        let login = logins.iter().find(|login| login.user == visitor.user);
+        let mut keys = login.map_or(&[][..], |login| &login.authorized_keys).iter();
+        match keys.find(|allowed| allowed.key_data() == key.key_data()) {
+            None => "the key is not among its `authorized_keys`",
+            Some(allowed) if allowed.authority().is_some() => "the key only signs certificates",
+            Some(allowed) if !allowed.holds(visitor.peer, clock::now()) => {
+                "the key has expired, or may not come from there (`from=`)"
+            }
+            Some(_) => "the key is weak, or its signature rests on SHA-1",
+        }
+    }
+
+    /// Tells the operator who looks closely of a try that was refused. The name of a user who does
+    /// not exist is not told: people type their passwords there.
+    pub(super) fn tell_refused(&self, visitor: Visitor<'_>, why: &'static str) {
+        let logins = Arc::clone(&self.current.borrow());
+        let peer = visitor.peer;
+        match logins.iter().find(|login| login.user == visitor.user) {
+            None => tracing::debug!(%peer, "a login is refused: there is no such user"),
+            Some(login) if !is_within(&login.allow_from, peer) => {
+                let user = visitor.user;
+                tracing::debug!(%peer, user, "a login is refused: `allow_from` does not hold it");
+            }
+            Some(_) => tracing::debug!(%peer, user = visitor.user, "a login is refused: {why}"),
+        }
+    }
+
+    async fn check_password(&self, visitor: Visitor<'_>, password: &str, key: KeyBefore) -> Heard {
+        let warden = visitor.warden;
+        let wrong = || {
+            warden.penalise(Misdeed::WrongCredentials(1));
+            Heard::Wrong
+        };
         if password.len() > PASSWORD_BYTES_MAX {
-            return None;
+            return wrong();
+        }
+        // Those from one address come one after the other, each after the last one was noted. So
+        // nothing is learned from those that were waiting when the address was refused.
+        let mut turn = self.passwords.turn(warden.source()).await;
+        if warden.refuses() {
+            return Heard::Not;
         }
         let logins = Arc::clone(&self.current.borrow());
         let login = logins.iter().find(|login| login.user == visitor.user);
@@ -163,8 +214,7 @@ impl Logins {
         let hash = own
             .or_else(stand_in)
             .map_or(NOBODYS_HASH, |login| &login.password_hash);
-        let verify = self.passwords.verify(password, hash, visitor.source);
-        let verified = verify.await;
+        let verified = turn.verify(password, hash).await;
         let opens = own.filter(|login| {
             let is_enough = match login.require {
                 Require::Any => true,
@@ -172,7 +222,7 @@ impl Logins {
             };
             verified && is_enough && is_within(&login.allow_from, visitor.peer)
         });
-        opens.map(|login| login.tenant.clone())
+        opens.map_or_else(wrong, |login| Heard::Right(login.tenant.clone()))
     }
 }
 
@@ -180,6 +230,12 @@ impl Logins {
 fn find<'a>(logins: &'a [Login], visitor: Visitor<'_>) -> Option<&'a Login> {
     let found = logins.iter().find(|login| login.user == visitor.user);
     found.filter(|login| is_within(&login.allow_from, visitor.peer))
+}
+
+/// Whether certificates can open this login.
+fn signs(login: &Login) -> bool {
+    let mut keys = login.authorized_keys.iter();
+    keys.any(|key| key.authority().is_some())
 }
 
 fn find_key<'a>(logins: &'a [Login], visitor: Visitor<'_>, key: &PublicKey) -> Option<&'a Login> {

@@ -6,11 +6,11 @@
 //! are missing. What the door remembers of names that have gone, and how full a folder is, is
 //! forgotten with a crash: the one is for ten seconds, and the other is counted again.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -31,8 +31,10 @@ mod closing;
 mod conduct;
 mod connection;
 mod crowd;
+mod error;
 mod extents;
 mod files;
+mod finished;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -55,6 +57,7 @@ mod replies;
 mod room;
 mod rotation;
 mod session;
+mod settings;
 mod shares;
 mod spooling;
 mod stream;
@@ -62,12 +65,15 @@ mod syncs;
 #[cfg(test)]
 mod tests;
 mod transport;
+mod unshown;
 mod uploads;
 mod usage;
 
 pub use authorized::{AuthorizedKey, BadKey};
 pub use crowd::TurnedAway;
+pub use error::Error;
 pub use repair::repair;
+pub use settings::{Gate, Login, Quota, Require, Settings};
 
 use connection::{Connection, Tenants, Ticket};
 use crowd::{Bounds, Crowd, Source};
@@ -95,185 +101,8 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// How long to wait when no connection can be taken, for lack of descriptors say.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What the door needs to know.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Where to listen; port 0 takes a free one.
-    pub listen: SocketAddr,
-    /// The folder with the host keys, made on first start.
-    pub host_keys_dir: PathBuf,
-    /// The folder that holds one folder for each tenant.
-    pub tenants_dir: PathBuf,
-    /// The folder that takes finished uploads: `<spool_new_dir>/<tenant>/<entry>`.
-    pub spool_new_dir: PathBuf,
-    /// What each tenant may put into its folder.
-    pub quotas: BTreeMap<TenantName, Quota>,
-    /// How many sessions each tenant may have at a time.
-    pub sessions_max: BTreeMap<TenantName, usize>,
-    /// What holds for addresses.
-    pub gate: Gate,
-}
-
-/// What a tenant may put into its drop folders.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Quota {
-    /// The largest file that it may upload, in bytes.
-    pub upload_bytes_max: u64,
-    /// The bytes of all files there, unfinished ones too.
-    pub folder_bytes_max: u64,
-    /// The number of files there, unfinished ones too.
-    pub files_max: u64,
-}
-
-impl Default for Quota {
-    fn default() -> Self {
-        Self {
-            upload_bytes_max: 2 << 30,
-            folder_bytes_max: 100 << 30,
-            files_max: 100_000,
-        }
-    }
-}
-
-/// How addresses are treated before anybody has logged in.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Gate {
-    /// The proxies that say with a PROXY header for whom they connect; they must.
-    pub proxy_from: Vec<ipnet::IpNet>,
-    /// Addresses that many clients share: no penalties, and no bounds but those for all.
-    pub shared_addresses: Vec<ipnet::IpNet>,
-    /// How many connections one address may have at a time.
-    pub connections_per_address_max: usize,
-}
-
-impl Default for Gate {
-    fn default() -> Self {
-        Self {
-            proxy_from: Vec::new(),
-            shared_addresses: Vec::new(),
-            connections_per_address_max: CONNECTIONS_MAX / 2,
-        }
-    }
-}
-
-/// Somebody who may enter.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Login {
-    /// The user name.
-    pub user: String,
-    /// Whose folder it opens.
-    pub tenant: TenantName,
-    /// The password's argon2id hash as a PHC string; empty when no password opens.
-    pub password_hash: String,
-    /// The keys that open it, and those that sign certificates which do.
-    pub authorized_keys: Vec<AuthorizedKey>,
-    /// Where it may come from; empty means anywhere.
-    pub allow_from: Vec<ipnet::IpNet>,
-    /// What it takes to enter.
-    pub require: Require,
-}
-
-/// What it takes to enter.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Require {
-    /// A key, a certificate or the password.
-    #[default]
-    Any,
-    /// A key or a certificate, and then the password.
-    KeyAndPassword,
-}
-
 /// Told of each connection that is turned away.
 pub type Told = Arc<dyn Fn(TurnedAway) + Send + Sync>;
-
-/// Why the door does not open.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The address is taken, or not this machine's.
-    #[error("failed to listen on `{address}`; set `sftp.listen` to a free address")]
-    Listen {
-        /// The address that was asked for.
-        address: SocketAddr,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The folder of the host keys cannot be made.
-    #[error("failed to make the folder `{folder}` for host keys")]
-    HostKeyFolder {
-        /// The folder.
-        folder: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A host key is there and cannot be read.
-    #[error("failed to read the host key `{path}`; its owner must be who runs the daemon")]
-    ReadHostKey {
-        /// The key's file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A host key is there and is none.
-    #[error(
-        "failed to understand the host key `{path}`; restore it from a backup, or remove it to have another made, which every client will have to accept"
-    )]
-    GarbledHostKey {
-        /// The key's file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: Box<russh::keys::ssh_key::Error>,
-    },
-    /// A host key wants a passphrase, which a daemon cannot give.
-    #[error("failed to use the host key `{path}`; remove its passphrase with `ssh-keygen -p`")]
-    LockedHostKey {
-        /// The key's file.
-        path: PathBuf,
-    },
-    /// There are no keys that could be replaced.
-    #[error("there are no host keys in `{folder}`; the first start makes them")]
-    NoHostKeys {
-        /// The folder.
-        folder: PathBuf,
-    },
-    /// The next set is there already.
-    #[error(
-        "the next host keys are there already, in `{folder}`; `dropcast host-key show` lists them, `dropcast host-key rotate --finish` puts them in force"
-    )]
-    NextHostKeysThere {
-        /// Their folder.
-        folder: PathBuf,
-    },
-    /// There is no next set.
-    #[error(
-        "there are no next host keys in `{folder}`; make them with `dropcast host-key rotate`, and let every client learn them first"
-    )]
-    NoNextHostKeys {
-        /// Where they would be.
-        folder: PathBuf,
-    },
-    /// Another command is at it.
-    #[error("another command is changing the host keys in `{folder}`")]
-    HostKeysBusy {
-        /// The folder.
-        folder: PathBuf,
-    },
-    /// The keys cannot be replaced.
-    #[error("failed to replace host keys in `{folder}`; run the command again")]
-    RotateHostKeys {
-        /// The folder.
-        folder: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A host key cannot be made.
-    #[error("failed to make the host key `{path}`")]
-    MakeHostKey {
-        /// The key's file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-}
 
 /// The door: listening, with nobody let in yet.
 pub struct Door {
@@ -354,9 +183,14 @@ impl Door {
         let house = Arc::new(House::new(self.settings, logins, arrived, self.told));
         let cut = CancellationToken::new();
         let tasks = TaskTracker::new();
+        let mut retry = tokio::time::interval(unshown::RETRY_EVERY);
         loop {
             let accepted = tokio::select! {
                 () = stop.cancelled() => break,
+                _ = retry.tick() => {
+                    house.show_unshown();
+                    continue;
+                }
                 accepted = self.listener.accept() => accepted,
             };
             let (socket, peer) = match accepted {
@@ -456,16 +290,30 @@ impl House {
         }
     }
 
+    /// Shows the daemon what it could not be shown before, where there is any.
+    fn show_unshown(&self) {
+        for premises in lock(&self.premises).values() {
+            if premises.unshown.is_waiting() {
+                let (premises, arrived) = (Arc::clone(premises), Arc::clone(&self.arrived));
+                tokio::task::spawn_blocking(move || {
+                    if premises.unshown.show() {
+                        arrived.notify_one();
+                    }
+                });
+            }
+        }
+    }
+
     fn turned_away(&self, why: TurnedAway) {
         (self.told)(why);
     }
 
-    fn open_tree(&self, tenant: TenantName) -> io::Result<Tree> {
+    fn open_tree(&self, (tenant, user): (TenantName, String)) -> io::Result<Tree> {
         let quota = self.settings.quotas.get(&tenant);
         let premises = Arc::clone(lock(&self.premises).entry(tenant.clone()).or_default());
         Tree::open(
             (&self.settings.tenants_dir, &self.settings.spool_new_dir),
-            tenant,
+            (tenant, user),
             quota.copied().unwrap_or_default(),
             Shared {
                 uploads: Arc::clone(&self.uploads),

@@ -16,7 +16,7 @@ use super::files::{Tree, bytes_of, find, hidden, open_file, unlink_if_there};
 use super::jail::{Folder, Place};
 use super::packet::OpenFlags;
 use super::refusal::{Refusal, taken};
-use super::uploads::{EndWanted, Key, Terms, Upload};
+use super::uploads::{Before, EndWanted, Key, Terms, Upload};
 use super::usage::{Beginning, Charge};
 use crate::batch::name::NameKind;
 
@@ -65,6 +65,10 @@ impl Tree {
             end_wanted: match course {
                 Course::New(end_wanted) => end_wanted,
                 Course::Resume => EndWanted::No,
+            },
+            before: match (&found.partial, &found.visible) {
+                (None, Some(_)) if course == Course::Resume => Before::Whole,
+                _ => Before::Part,
             },
             quota: self.quota,
         };

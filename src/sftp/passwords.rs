@@ -3,7 +3,7 @@
 //! How many may wait is bounded by how many strangers there may be.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use argon2::Argon2;
 use argon2::password_hash::PasswordVerifier;
@@ -11,6 +11,7 @@ use argon2::password_hash::phc::PasswordHash;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::crowd::Source;
+use super::lock;
 
 /// Each password costs tens of megabytes and of milliseconds; more at a time would starve uploads.
 const HASHES_AT_ONCE_MAX: usize = 2;
@@ -32,6 +33,7 @@ struct Lane {
 }
 
 /// A place in a lane, given back when it goes.
+#[derive(Debug)]
 struct InLane<'a> {
     passwords: &'a Passwords,
     source: Source,
@@ -49,10 +51,12 @@ impl Drop for InLane<'_> {
     }
 }
 
-/// A password's turn among all, and before that among those of its address; the next one comes when
-/// it goes.
-struct Turn<'a> {
-    among_all: OwnedSemaphorePermit,
+/// A password's turn among all, and before that among those of its address; the next one of its
+/// address comes when it goes.
+#[derive(Debug)]
+pub(super) struct Turn<'a> {
+    /// Given back with the last hash that was begun in it.
+    among_all: Arc<OwnedSemaphorePermit>,
     // The first goes first: a lane must be there for as long as somebody has its turn in it.
     _in_lane: (Option<OwnedSemaphorePermit>, Option<InLane<'a>>),
 }
@@ -65,27 +69,9 @@ impl Passwords {
         }
     }
 
-    /// Whether this is the password of that hash. Those from an address that many clients share,
-    /// which has no `source`, wait for all others.
-    pub(super) async fn verify(&self, password: &str, hash: &str, source: Option<Source>) -> bool {
-        let Turn {
-            among_all,
-            _in_lane,
-        } = self.turn(source).await;
-        let (password, hash) = (password.to_owned(), hash.to_owned());
-        let verified = tokio::task::spawn_blocking(move || {
-            // A client that goes away does not stop what it has begun.
-            let _among_all = among_all;
-            PasswordHash::new(&hash).is_ok_and(|hash| {
-                Argon2::default()
-                    .verify_password(password.as_bytes(), &hash)
-                    .is_ok()
-            })
-        });
-        verified.await.unwrap_or(false)
-    }
-
-    async fn turn(&self, source: Option<Source>) -> Turn<'_> {
+    /// Waits for the turn of a password. Those from an address that many clients share, which has
+    /// no `source`, wait for all others.
+    pub(super) async fn turn(&self, source: Option<Source>) -> Turn<'_> {
         let lane = source.map(|source| self.join_lane(source));
         let (lane, turns) = lane.unzip();
         let turn = match turns {
@@ -94,7 +80,7 @@ impl Passwords {
         };
         let hashing = Arc::clone(&self.hashing).acquire_owned().await;
         Turn {
-            among_all: hashing.expect("it is never closed"),
+            among_all: Arc::new(hashing.expect("it is never closed")),
             _in_lane: (turn, lane),
         }
     }
@@ -115,7 +101,25 @@ impl Passwords {
     }
 
     fn lanes(&self) -> MutexGuard<'_, HashMap<Source, Lane>> {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.lanes)
+    }
+}
+
+impl Turn<'_> {
+    /// Whether this is the password of that hash.
+    pub(super) async fn verify(&mut self, password: &str, hash: &str) -> bool {
+        let (password, hash) = (password.to_owned(), hash.to_owned());
+        let among_all = Arc::clone(&self.among_all);
+        let verified = tokio::task::spawn_blocking(move || {
+            // A client that goes away does not stop what it has begun.
+            let _among_all = among_all;
+            PasswordHash::new(&hash).is_ok_and(|hash| {
+                Argon2::default()
+                    .verify_password(password.as_bytes(), &hash)
+                    .is_ok()
+            })
+        });
+        verified.await.unwrap_or(false)
     }
 }
 

@@ -20,10 +20,10 @@ const REFUSAL_MAX: Duration = Duration::from_mins(10);
 /// How long after its last misdeed an address is remembered.
 const MEMORY: Duration = Duration::from_hours(1);
 
-/// What a connection did that ended without a login.
+/// What a stranger did that nobody does who may enter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Misdeed {
-    /// It showed so many wrong passwords and keys.
+    /// It showed so many wrong passwords, or wrong keys for so many users.
     WrongCredentials(u32),
     /// It took all the time there is to log in.
     GraceExceeded,
@@ -83,8 +83,10 @@ impl Penalties {
             times: 0,
             refused_until: None,
         });
-        // What was under way when the refusal began is paid for by it.
-        if record.refuses(now) {
+        // Those who came before the refusal began must not go on for nothing.
+        if let Some(until) = record.refused_until.filter(|until| now < *until) {
+            record.refused_until = Some((until + misdeed.cost()).min(now + REFUSAL_MAX));
+            record.last_at = now;
             return;
         }
         if record.is_forgotten(now) {
@@ -102,6 +104,13 @@ impl Penalties {
             record.refused_until = Some(now + length);
             record.times = record.times.saturating_add(1);
             record.debt = Duration::ZERO;
+        }
+    }
+
+    /// Takes back what was noted of somebody who has logged in after all.
+    pub(super) fn forgive(&mut self, source: Source, misdeed: Misdeed) {
+        if let Some(record) = self.records.get_mut(&source) {
+            record.debt = record.debt.saturating_sub(misdeed.cost());
         }
     }
 
@@ -176,8 +185,6 @@ mod tests {
         let mut now = crate::clock::steady();
         for length in [15, 30, 60, 120, 240, 480, 600, 600] {
             penalties.note(source(1), Misdeed::WrongCredentials(6), now);
-            // More of the same at the same time changes nothing.
-            penalties.note(source(1), Misdeed::WrongCredentials(6), now);
             assert!(penalties.refuse(source(1), now + seconds(length - 1)));
             now += seconds(length);
             assert!(!penalties.refuse(source(1), now), "{length}");
@@ -185,6 +192,33 @@ mod tests {
         now += MEMORY;
         penalties.note(source(1), Misdeed::WrongCredentials(6), now);
         assert!(!penalties.refuse(source(1), now + seconds(15)));
+    }
+
+    /// Whoever knocks with many hands at once must not have most of its guesses for nothing.
+    #[test]
+    fn what_goes_on_during_a_refusal_prolongs_it() {
+        let mut penalties = Penalties::default();
+        let now = crate::clock::steady();
+        penalties.note(source(1), Misdeed::WrongCredentials(6), now);
+        penalties.note(source(1), Misdeed::WrongCredentials(2), now);
+        assert!(penalties.refuse(source(1), now + seconds(24)));
+        assert!(!penalties.refuse(source(1), now + seconds(25)));
+        penalties.note(source(1), Misdeed::WrongCredentials(u32::MAX), now);
+        assert!(penalties.refuse(source(1), now + seconds(599)));
+        assert!(!penalties.refuse(source(1), now + REFUSAL_MAX));
+    }
+
+    /// Somebody who mistypes and then gets in must not be a step nearer to a refusal.
+    #[test]
+    fn what_is_forgiven_was_never_noted() {
+        let mut penalties = Penalties::default();
+        let now = crate::clock::steady();
+        for _ in 0..20 {
+            penalties.note(source(1), Misdeed::WrongCredentials(5), now);
+            assert!(!penalties.refuse(source(1), now));
+            penalties.forgive(source(1), Misdeed::WrongCredentials(5));
+        }
+        penalties.forgive(source(2), Misdeed::Garbage);
     }
 
     /// A flood from everywhere must not fill the memory.

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use super::finished::Finished;
 use super::ghosts::Ghosts;
 use super::shares::Shares;
 use super::syncs::GroupSync;
+use super::unshown::Unshown;
 use super::usage::Usage;
 use crate::batch::name::DropFolder;
 
@@ -19,10 +21,12 @@ const CLOSES_AT_ONCE_MAX: usize = 64;
 pub(super) struct Premises {
     pub(super) usage: Arc<Usage>,
     pub(super) ghosts: Ghosts,
+    pub(super) finished: Finished,
     pub(super) spool_syncs: GroupSync,
     drop_syncs: [GroupSync; 2],
     pub(super) closes: Arc<Semaphore>,
     pub(super) shares: Shares,
+    pub(super) unshown: Unshown,
 }
 
 impl Default for Premises {
@@ -30,10 +34,12 @@ impl Default for Premises {
         Self {
             usage: Arc::default(),
             ghosts: Ghosts::default(),
+            finished: Finished::default(),
             spool_syncs: GroupSync::default(),
             drop_syncs: Default::default(),
             closes: Arc::new(Semaphore::new(CLOSES_AT_ONCE_MAX)),
             shares: Shares::default(),
+            unshown: Unshown::default(),
         }
     }
 }

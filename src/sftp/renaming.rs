@@ -1,8 +1,9 @@
 //! Renames within the drop folders. A name that begins to count is an arrival, just as a close is.
 
+use std::fs::File;
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{OFlags, RenameFlags, Stat, renameat, renameat_with};
+use rustix::fs::{OFlags, RenameFlags, Stat, fstat, renameat, renameat_with};
 use rustix::io::Errno;
 
 use super::clock;
@@ -11,6 +12,7 @@ use super::jail::{Folder, Place};
 use super::refusal::{Refusal, unconfirmed};
 use super::spooling::Points;
 use super::uploads::Key;
+use super::usage::Seen;
 use crate::batch::name::NameKind;
 use crate::crash;
 
@@ -35,6 +37,7 @@ pub(super) enum Onto {
 struct End {
     key: Key,
     folder: OwnedFd,
+    seen: Seen,
     partial: Option<Stat>,
     visible: Option<Stat>,
 }
@@ -92,6 +95,7 @@ impl Tree {
     fn end(&self, key: Key) -> Result<End, Refusal> {
         let folder = self.folder(Folder::Drop(key.folder))?;
         Ok(End {
+            seen: self.premises.usage.seen(),
             partial: find(&folder, &hidden(&key.name))?,
             visible: find(&folder, key.name.as_str())?,
             folder,
@@ -110,12 +114,12 @@ impl Tree {
         if let Some(replaced) = &to.visible
             && unlink_if_there(&to.folder, to.name())?
         {
-            usage.gone(bytes_of(replaced));
+            usage.gone(to.seen, bytes_of(replaced));
         }
         renameat(&from.folder, from.hidden(), &to.folder, to.hidden())?;
         usage.moved(from.partial.as_ref().map_or(0, bytes_of));
         if let Some(replaced) = &to.partial {
-            usage.gone(bytes_of(replaced));
+            usage.gone(to.seen, bytes_of(replaced));
         }
         self.premises.ghosts.forget(&to.key, clock::steady());
         self.sync_ends(from, to).map_err(|_| unconfirmed())
@@ -131,13 +135,12 @@ impl Tree {
             renameat_with(&from.folder, from.name(), &to.folder, to.name(), flags)?;
             self.premises.usage.moved(bytes_of(found));
             if let Some(replaced) = &to.visible {
-                self.premises.usage.gone(bytes_of(replaced));
+                self.premises.usage.gone(to.seen, bytes_of(replaced));
             }
             self.clear_partial(to)
         };
         let sync = || self.sync_ends(from, to);
-        if arrives(&from.key, &to.key, found) {
-            let file = open_file(&from.folder, from.name(), OFlags::RDONLY)?;
+        if let Some(file) = self.arriving(from, to)? {
             file.sync_all()?;
             crash::point("rename-synced");
             return self.take((&file, &to.key), rename, sync, &POINTS);
@@ -150,13 +153,30 @@ impl Tree {
         Ok(())
     }
 
+    /// The file that this rename makes a batch, if it does. Not when the file is one already: its
+    /// spool entry, or what became of it, is a further link. Not when it is empty. And only when
+    /// the door has finished it: a local writer's file may be written on, and may have been taken
+    /// by copy; the inbox hears of it and sees to it.
+    fn arriving(&self, from: &End, to: &End) -> Result<Option<File>, Refusal> {
+        if !NameKind::of(to.name()).counts() || NameKind::of(from.name()).counts() {
+            return Ok(None);
+        }
+        let file = open_file(&from.folder, from.name(), OFlags::RDONLY)?;
+        let found = fstat(&file)?;
+        let is_ours = self.premises.finished.has(&found);
+        let arrives = is_ours && found.st_nlink == 1 && found.st_size > 0;
+        Ok(arrives.then_some(file))
+    }
+
     /// An abandoned upload to the target would hide the file that lies there.
     fn clear_partial(&self, to: &End) -> Result<(), Errno> {
         let Some(partial) = &to.partial else {
             return Ok(());
         };
         if unlink_if_there(&to.folder, &to.hidden())? {
-            self.premises.usage.partial_gone(&to.key, bytes_of(partial));
+            self.premises
+                .usage
+                .partial_gone(&to.key, to.seen, bytes_of(partial));
         }
         Ok(())
     }
@@ -168,15 +188,4 @@ impl Tree {
         }
         Ok(())
     }
-}
-
-/// Whether this rename makes a batch. Not when the file is one already: its spool entry, or what
-/// became of it, is a further link. Not when it is empty. And not when a local writer owns the file
-/// and may write on; such a file is copied once it has settled, which is not done here.
-fn arrives(from: &Key, to: &Key, found: &Stat) -> bool {
-    NameKind::of(to.name.as_str()).counts()
-        && !NameKind::of(from.name.as_str()).counts()
-        && found.st_nlink == 1
-        && found.st_size > 0
-        && found.st_uid == rustix::process::geteuid().as_raw()
 }

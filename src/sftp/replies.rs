@@ -2,7 +2,8 @@
 //!
 //! They wait in a queue for a task of their own, which reads the data of READs and sends when the
 //! client's window is open. The session never waits for that task: it is the session that hears
-//! the window open. A client that lets more replies pile up than the queue takes loses its channel.
+//! the window open. A client that lets more replies pile up than the queue takes loses its channel;
+//! a READ for which its tenant has no memory left is refused, and nothing else waits for that.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -28,13 +29,15 @@ const BATCH_BYTES: usize = 240 << 10;
 
 /// What a reply that is not known yet counts for: it will be a status.
 const LATER_BYTES: usize = 256;
+/// The memory that a READ takes while it waits.
+const READ_BYTES: usize = size_of::<Reply>();
 /// How long a client may take to open its window for what is next.
 const WINDOW_WAIT: Duration = Duration::from_mins(10);
 
 /// Why a reply does not go out.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Unsent {
-    #[error("too many replies are waiting for the client, or for all of its tenant")]
+    #[error("too many replies are waiting for the client")]
     Flooded,
     #[error("the client takes no more replies")]
     Closed,
@@ -83,7 +86,7 @@ pub(super) struct Outgoing {
     waiting: Arc<Waiting>,
 }
 
-/// A queue for the replies of one channel; `waiting` counts them among those of the tenant.
+/// A queue for the replies of one channel; `waiting` counts its READs among those of the tenant.
 pub(super) fn outbox(waiting: Waiting) -> (Outbox, Outgoing) {
     let (sender, receiver) = mpsc::channel(REPLIES_MAX);
     let (bytes, waiting) = (Arc::new(AtomicUsize::new(0)), Arc::new(waiting));
@@ -126,7 +129,9 @@ impl Outbox {
         Ok(())
     }
 
-    /// Puts a READ in the queue; its data is read when it can be sent.
+    /// Puts a READ in the queue; its data is read when it can be sent. Sessions that have gone to
+    /// sleep over their downloads may hold all that their tenant may: then it is refused, while
+    /// whatever an upload waits for goes on.
     pub(super) fn push_data(
         &self,
         id: u32,
@@ -134,6 +139,10 @@ impl Outbox {
         offset: u64,
         length: u32,
     ) -> Result<(), Unsent> {
+        if !self.waiting.take(READ_BYTES) {
+            self.waiting.give_back(READ_BYTES);
+            return self.push(Refusal::failure("too many reads are waiting").reply(id));
+        }
         let length = length.min(DATA_BYTES_MAX);
         self.send(Reply::Data {
             id,
@@ -144,9 +153,6 @@ impl Outbox {
     }
 
     fn send(&self, reply: Reply) -> Result<(), Unsent> {
-        if !self.waiting.take(reply.memory_bytes()) {
-            return Err(Unsent::Flooded);
-        }
         self.queue.try_send(reply).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Unsent::Flooded,
             mpsc::error::TrySendError::Closed(_) => Unsent::Closed,
@@ -196,7 +202,9 @@ impl Outgoing {
             }
             self.bytes
                 .fetch_sub(reply.counted_bytes(), Ordering::Relaxed);
-            self.waiting.give_back(reply.memory_bytes());
+            if matches!(reply, Reply::Data { .. }) {
+                self.waiting.give_back(READ_BYTES);
+            }
             reply.append_to(&mut out).await;
             next = if out.len() < BATCH_BYTES {
                 self.queue.try_recv().ok()
@@ -224,11 +232,6 @@ impl Reply {
             Self::Known(_) | Self::Later { .. } => LATER_BYTES,
             Self::Data { .. } => 0,
         }
-    }
-
-    /// The memory that it takes while it waits.
-    fn memory_bytes(&self) -> usize {
-        size_of::<Self>() + self.counted_bytes()
     }
 
     /// Whether it can be sent; one that has come in meanwhile takes the place that was kept for it.
@@ -328,6 +331,40 @@ mod tests {
         drop(unread);
         let late = queue.push_data(0, source, 0, 1);
         assert!(matches!(late, Err(Unsent::Closed)));
+    }
+
+    /// A tenant whose downloads have gone to sleep must still be able to upload, and be told that
+    /// it asks for too much.
+    #[test]
+    fn reads_that_nobody_takes_leave_room_for_answers() {
+        let shares = Shares::default();
+        let seat = shares.seat(&Arc::new(Semaphore::new(1)));
+        let source = Source {
+            file: Arc::new(tempfile::tempfile().expect("a file")),
+            _seat: Arc::new(seat.expect("a seat")),
+        };
+        let asleep = shares.waiting();
+        while asleep.take(READ_BYTES) {}
+        let (queue, mut outgoing) = outbox(shares.waiting());
+        queue
+            .push(packet::status(1, Status::Ok, ""))
+            .expect("taken");
+        let (answer, later) = oneshot::channel();
+        queue.push_later(2, later).expect("taken");
+        answer
+            .send(packet::status(2, Status::Ok, ""))
+            .expect("kept");
+        queue.push_data(3, source.clone(), 0, 1).expect("answered");
+        let expected = [
+            packet::status(1, Status::Ok, ""),
+            packet::status(2, Status::Ok, ""),
+            packet::status(3, Status::Failure, "too many reads are waiting"),
+        ];
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let batch = runtime.expect("built").block_on(outgoing.next_batch());
+        assert_eq!(batch, Some(expected.concat()));
+        drop(asleep);
+        queue.push_data(4, source, 0, 1).expect("taken");
     }
 
     /// A READ past the end, or far past any end, must say so; one across it must give what is

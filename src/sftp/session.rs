@@ -18,11 +18,15 @@ use tokio_util::sync::CancellationToken;
 use super::House;
 use super::channel::{Conversation, HANDLES_MAX};
 use super::conduct::Conduct;
-use super::connection::Seats;
+use super::connection::{SessionPlace, Warden};
 use super::files::Tree;
-use super::logins::{KeyBefore, Opening, Visitor};
+use super::logins::{Heard, KeyBefore, Opening, Visitor};
+use super::penalties::Misdeed;
 use super::{replies, transport};
 use crate::batch::TenantName;
+
+/// By what somebody has entered.
+const CERTIFICATE: &str = "certificate";
 
 /// How many channels a connection may have.
 const CHANNELS_MAX: usize = 4;
@@ -34,9 +38,11 @@ const CHANNELS_EVER_MAX: usize = 4096;
 pub(super) struct Session {
     house: Arc<House>,
     peer: IpAddr,
+    warden: Warden,
     /// Cancelled once somebody is in.
     entered: CancellationToken,
-    tenant: Option<TenantName>,
+    /// Who is in, and under which name.
+    tenant: Option<(TenantName, String)>,
     /// The user who has shown the right key and has still to give the password.
     half_way: Option<String>,
     conduct: Conduct,
@@ -44,7 +50,7 @@ pub(super) struct Session {
     channels: HashMap<ChannelId, Line>,
     channels_ever: usize,
     handles: Arc<Semaphore>,
-    seats: Seats,
+    place: SessionPlace,
 }
 
 /// A channel of the connection.
@@ -70,14 +76,15 @@ impl Drop for Delivery {
 impl Session {
     pub(super) fn new(
         house: Arc<House>,
-        peer: IpAddr,
+        (peer, warden): (IpAddr, Warden),
         entered: CancellationToken,
         wrong: Arc<AtomicU32>,
     ) -> Self {
         Self {
-            seats: Seats::new(Arc::clone(&house)),
+            place: SessionPlace::new(Arc::clone(&house)),
             house,
             peer,
+            warden,
             entered,
             tenant: None,
             half_way: None,
@@ -101,11 +108,11 @@ impl Session {
         self.tree.clone()
     }
 
-    fn visitor<'a>(&self, user: &'a str) -> Visitor<'a> {
+    fn visitor<'a>(&'a self, user: &'a str) -> Visitor<'a> {
         Visitor {
             user,
             peer: self.peer,
-            source: self.house.source(self.peer),
+            warden: &self.warden,
         }
     }
 
@@ -116,16 +123,21 @@ impl Session {
         }
     }
 
-    fn enter(&mut self, user: &str, tenant: TenantName) -> Auth {
-        self.conduct.entered(user);
-        self.tenant = Some(tenant);
+    fn enter(&mut self, user: &str, tenant: TenantName, by: &'static str) -> Auth {
+        tracing::info!(
+            tenant.name = %tenant, %user, peer = %self.peer, by,
+            "user {user} of tenant {tenant} has logged in by {by} from {}", self.peer
+        );
+        let forgiven = self.conduct.entered(user);
+        self.warden.forgive(Misdeed::WrongCredentials(forgiven));
+        self.tenant = Some((tenant, user.to_owned()));
         Auth::Accept
     }
 
     /// Lets a user in whose key or certificate is right, or asks for the password too.
-    fn open(&mut self, user: &str, opening: Opening) -> Auth {
+    fn open(&mut self, user: &str, opening: Opening, by: &'static str) -> Auth {
         match opening {
-            Opening::Folder(tenant) => self.enter(user, tenant),
+            Opening::Folder(tenant) => self.enter(user, tenant, by),
             Opening::HalfWay => {
                 self.half_way = Some(user.to_owned());
                 Auth::Reject {
@@ -135,6 +147,10 @@ impl Session {
             }
             Opening::Nothing => {
                 self.conduct.wrong_key(user);
+                if by == CERTIFICATE {
+                    let logins = &self.house.logins;
+                    logins.tell_refused(self.visitor(user), "the certificate opens nothing");
+                }
                 self.refuse()
             }
         }
@@ -192,12 +208,23 @@ impl Handler for Session {
             None => KeyBefore::NotShown,
         };
         let visitor = self.visitor(user);
-        let tenant = self.house.logins.by_password(visitor, password, key).await;
-        if let Some(tenant) = tenant {
-            return Ok(self.enter(user, tenant));
+        match self.house.logins.by_password(visitor, password, key).await {
+            Heard::Right(tenant) => {
+                let by = match key {
+                    KeyBefore::Shown => "key and password",
+                    KeyBefore::NotShown => "password",
+                };
+                Ok(self.enter(user, tenant, by))
+            }
+            Heard::Wrong => {
+                self.conduct.wrong_password(user);
+                let logins = &self.house.logins;
+                logins.tell_refused(self.visitor(user), "the password does not open it");
+                Ok(self.refuse())
+            }
+            // Its address is refused by now, so it need not go on to ask.
+            Heard::Not => Err(russh::Error::Disconnect),
         }
-        self.conduct.wrong_password(user);
-        Ok(self.refuse())
     }
 
     async fn auth_publickey_offered(
@@ -211,6 +238,8 @@ impl Handler for Session {
         if logins.may_go_on(visitor, offer.public_key, offer.algorithm) {
             return Ok(Auth::Accept);
         }
+        let why = logins.why_not(visitor, offer.public_key);
+        logins.tell_refused(visitor, why);
         self.conduct.wrong_key(user);
         Ok(self.refuse())
     }
@@ -223,7 +252,10 @@ impl Handler for Session {
         self.turn_to(user);
         let (logins, visitor) = (&self.house.logins, self.visitor(user));
         let opening = logins.by_key(visitor, key.public_key, key.algorithm);
-        Ok(self.open(user, opening))
+        if opening == Opening::Nothing {
+            logins.tell_refused(visitor, logins.why_not(visitor, key.public_key));
+        }
+        Ok(self.open(user, opening, "key"))
     }
 
     async fn auth_openssh_certificate(
@@ -234,12 +266,12 @@ impl Handler for Session {
         self.turn_to(user);
         let (logins, visitor) = (&self.house.logins, self.visitor(user));
         let opening = logins.by_certificate(visitor, certificate);
-        Ok(self.open(user, opening))
+        Ok(self.open(user, opening, CERTIFICATE))
     }
 
     async fn auth_succeeded(&mut self, ssh: &mut Ssh) -> Result<(), Self::Error> {
-        let tenant = self.tenant.as_ref().ok_or(russh::Error::Inconsistent)?;
-        if !self.seats.take(tenant) {
+        let (tenant, _) = self.tenant.as_ref().ok_or(russh::Error::Inconsistent)?;
+        if !self.place.take(tenant) {
             let words = "this tenant has too many sessions";
             ssh.disconnect(russh::Disconnect::TooManyConnections, words, "en")?;
         }

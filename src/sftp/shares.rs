@@ -1,6 +1,6 @@
 //! What the sessions of one tenant may hold together, so that they leave room for other tenants:
-//! open files, and memory for replies that wait for their clients. What each session and channel
-//! may hold by itself is for `channel` and `replies` to know.
+//! open files, and memory for READs that wait for their clients. What each session and channel may
+//! hold by itself is for `channel` and `replies` to know.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// How many files and listings one tenant's sessions may have open.
 const HANDLES_MAX: usize = 4096;
-/// How much memory the waiting replies of one tenant may take. A dozen clients that each ask for a
+/// How much memory the waiting READs of one tenant may take. A dozen clients that each ask for a
 /// file of four gigabytes at once stay below it.
 const WAITING_BYTES_MAX: usize = 64 << 20;
 

@@ -39,9 +39,10 @@ pub(super) struct Points {
 }
 
 /// An entry of the spool that the daemon does not see yet.
-struct Entry {
-    hidden: PathBuf,
-    name: PathBuf,
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) hidden: PathBuf,
+    pub(super) name: PathBuf,
 }
 
 impl Tree {
@@ -75,7 +76,11 @@ impl Tree {
         // Before the daemon can know of it: a name may go before its close is answered.
         let ghosts = &self.premises.ghosts;
         ghosts.remember(key, attributes.clone(), clock::steady());
-        show(&entry)?;
+        if let Err(error) = entry.show() {
+            tracing::debug!(%error, "failed to show a spool entry");
+            self.premises.unshown.remember(entry);
+            return Err(unconfirmed());
+        }
         self.arrived.notify_one();
         crash::point(points.shown);
         sync().map_err(|error| {
@@ -120,14 +125,12 @@ impl Tree {
     }
 }
 
-/// Shows an entry to the daemon. This need not be on disk before the close is answered: a start
-/// shows whatever entry a crash has left hidden.
-fn show(entry: &Entry) -> Result<(), Refusal> {
-    let flags = RenameFlags::NOREPLACE;
-    renameat_with(CWD, &entry.hidden, CWD, &entry.name, flags).map_err(|error| {
-        tracing::debug!(%error, "failed to show a spool entry");
-        unconfirmed()
-    })
+impl Entry {
+    /// Shows it to the daemon. This need not be on disk before the close is answered: a start shows
+    /// whatever entry a crash has left hidden.
+    pub(super) fn show(&self) -> Result<(), Errno> {
+        renameat_with(CWD, &self.hidden, CWD, &self.name, RenameFlags::NOREPLACE)
+    }
 }
 
 /// What the system said, as far as it was the system that said it.

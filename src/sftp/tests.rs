@@ -1,6 +1,7 @@
 //! The door with real clients: the OpenSSH programs and a client library, each with a limit on how
 //! long it may take.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

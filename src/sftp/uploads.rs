@@ -38,6 +38,8 @@ pub(super) struct Uploads {
     locks: [Mutex<()>; LOCKS],
     hasher: RandomState,
     open: Mutex<HashMap<Key, Weak<Upload>>>,
+    /// What is whole of uploads that were given up and are not cut to that yet.
+    given_up: Mutex<HashMap<Key, (u64, Weak<File>)>>,
     /// The disk that all of them go to.
     pub(super) disk: Disk,
 }
@@ -47,7 +49,8 @@ impl Uploads {
         Self {
             locks: std::array::from_fn(|_| Mutex::new(())),
             hasher: RandomState::new(),
-            open: Mutex::new(HashMap::new()),
+            open: Mutex::default(),
+            given_up: Mutex::default(),
             disk,
         }
     }
@@ -70,8 +73,11 @@ impl Uploads {
         (first, second)
     }
 
-    /// Whether somebody is writing to the name.
+    /// Whether somebody is writing to the name, or its file has still to be cut.
     pub(super) fn is_open(&self, key: &Key) -> bool {
+        if lock(&self.given_up).contains_key(key) {
+            return true;
+        }
         lock(&self.open)
             .get(key)
             .is_some_and(|upload| upload.strong_count() > 0)
@@ -80,10 +86,13 @@ impl Uploads {
     /// Ends whatever is being written to the name, and says what of it is there. The caller holds
     /// the name.
     pub(super) fn supersede(&self, key: &Key) -> Option<Extents> {
+        if let Some((whole, _)) = lock(&self.given_up).remove(key) {
+            return Some(Extents::of(whole));
+        }
         let upload = lock(&self.open).remove(key)?.upgrade()?;
         let mut progress = lock(&upload.progress);
         progress.standing = Standing::Superseded;
-        Some(progress.extents.clone())
+        Some(progress.lasting().clone())
     }
 
     /// Makes `file` the one that is being written to the charge's name. The caller holds the name
@@ -105,6 +114,9 @@ impl Uploads {
             progress: Mutex::new(Progress {
                 standing: Standing::Open,
                 size,
+                found: Some(written.whole_from_start()).filter(|whole| *whole > 0),
+                cut_from: None,
+                own: None,
                 extents: written,
                 end_given: false,
                 placing: Placing::ByOffset,
@@ -131,10 +143,20 @@ pub(super) enum EndWanted {
     Yes,
 }
 
+/// What lay under the name before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Before {
+    /// Nothing, or a part that was given up.
+    Part,
+    /// A file that was closed under a name that does not count: any part of it may be changed.
+    Whole,
+}
+
 /// What an upload is held to.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Terms {
     pub(super) end_wanted: EndWanted,
+    pub(super) before: Before,
     pub(super) quota: Quota,
 }
 
@@ -187,9 +209,30 @@ struct Progress {
     size: u64,
     end_given: bool,
     placing: Placing,
+    /// How much was there when it was resumed, until the first write.
+    found: Option<u64>,
+    /// How long it has to become again, if its client began to write below its end: whoever changes
+    /// a part of a file does not send the rest of it.
+    cut_from: Option<u64>,
+    /// What counts if this upload is given up and another file's end still lies behind it.
+    own: Option<Extents>,
     /// Why bytes that the client sent are not in the file, if some are not. Some clients close it
     /// all the same, as if it were whole.
     lacks_bytes: Option<Refusal>,
+}
+
+impl Progress {
+    /// What counts of an upload that is given up.
+    fn lasting(&self) -> &Extents {
+        self.own.as_ref().unwrap_or(&self.extents)
+    }
+
+    fn cut(&mut self, length: u64) {
+        self.extents.cut(length);
+        if let Some(own) = &mut self.own {
+            own.cut(length);
+        }
+    }
 }
 
 /// Where bytes go that a client writes.
@@ -248,6 +291,40 @@ impl Upload {
         }
     }
 
+    /// Whether a first write at `at` begins below the end of what was there before.
+    pub(super) fn overwrites(&self, at: u64) -> bool {
+        lock(&self.progress).found.is_some_and(|found| at < found)
+    }
+
+    /// Makes ready for a first write below the end. What lies there is of another upload: if this
+    /// one ended half-way, its beginning and the other's end would pass for a whole file. Of a file
+    /// that was closed the end stays, and counts if this one is closed too.
+    pub(super) fn cut_before(&self, at: u64) -> Result<(), Refusal> {
+        let mut progress = self.writable()?;
+        let Some(found) = progress.found.take() else {
+            return Ok(());
+        };
+        if self.terms.before == Before::Whole {
+            progress.own = Some(Extents::of(at));
+            return Ok(());
+        }
+        // A size that was set ahead stays, with a hole that has to be filled.
+        let size = if progress.end_given {
+            progress.size
+        } else {
+            at
+        };
+        let cut = self.file.set_len(at).and_then(|()| self.file.set_len(size));
+        progress.extents.cut(at);
+        progress.size = size;
+        progress.cut_from = Some(found);
+        cut.map_err(|error| {
+            let refusal = Refusal::from(error);
+            progress.lacks_bytes = Some(refusal.clone());
+            refusal
+        })
+    }
+
     /// Bytes that the client sent are not taken, so the file will never be whole.
     pub(super) fn lacks_bytes(&self, refusal: &Refusal) {
         lock(&self.progress).lacks_bytes = Some(refusal.clone());
@@ -256,6 +333,7 @@ impl Upload {
     /// Writes bytes; `takes` has checked where.
     pub(super) fn write(&self, at: u64, bytes: &[u8]) -> Result<(), Refusal> {
         let mut progress = self.writable()?;
+        progress.found = None;
         let end = at + bytes.len() as u64;
         if progress.extents.add(at, end).is_err() {
             let refusal = Refusal::failure("this file is written in too many separate pieces");
@@ -264,11 +342,17 @@ impl Upload {
         }
         if let Err(error) = self.file.write_all_at(bytes, at) {
             // How much of it went out is unknown, so none of it counts.
-            progress.extents.cut(at);
+            progress.cut(at);
             progress.lacks_bytes = Some(Refusal::failure(
                 "a part of this file could not be written; resume it or upload it again",
             ));
             return Err(error.into());
+        }
+        if let Some(own) = &mut progress.own
+            && own.add(at, end).is_err()
+        {
+            // It can still be closed; given up, it is worth what was there before.
+            own.cut(at);
         }
         progress.size = progress.size.max(end);
         Ok(())
@@ -292,8 +376,9 @@ impl Upload {
             return Err(refusal.into());
         }
         self.charge.set(size);
-        progress.extents.cut(size);
+        progress.cut(size);
         progress.size = size;
+        progress.found = progress.found.map(|found| found.min(size));
         progress.end_given = true;
         Ok(())
     }
@@ -320,6 +405,13 @@ impl Upload {
         if progress.extents.whole_from_start() < progress.size {
             return Err(Refusal::failure(
                 "this file has a hole: some of its bytes were never written",
+            ));
+        }
+        let is_shorter = progress.cut_from.is_some_and(|found| progress.size < found);
+        if is_shorter && !progress.end_given {
+            return Err(Refusal::failure(
+                "this file was written over from its middle or beginning, and is shorter than \
+                 before: upload it again as a new file",
             ));
         }
         if self.terms.end_wanted == EndWanted::Yes && !progress.end_given {
@@ -349,26 +441,67 @@ impl Drop for Upload {
             .progress
             .get_mut()
             .unwrap_or_else(PoisonError::into_inner);
-        let whole = progress.extents.whole_from_start();
+        let whole = progress.lasting().whole_from_start();
         let has_hole = whole < progress.size || progress.lacks_bytes.is_some();
-        if progress.standing == Standing::Open && has_hole {
-            // Whoever resumes goes by the size, so it has to say how much is whole. Superseded
-            // uploads never come here: their last owner may be holding the name.
-            let _held = self.uploads.hold(&self.key);
-            if !self.uploads.is_open(&self.key)
-                && let Err(error) = self.file.set_len(whole)
-            {
-                tracing::debug!(%error, "failed to cut an abandoned upload at its first hole");
+        let is_given_up = progress.standing == Standing::Open && has_hole;
+        let size = || self.file.metadata().map_or(0, |about| about.len());
+        self.charge
+            .rest(|| if is_given_up { whole } else { size() });
+        {
+            let mut open = lock(&self.uploads.open);
+            let is_last = open
+                .get(&self.key)
+                .is_some_and(|upload| upload.strong_count() == 0);
+            if !is_last {
+                return;
+            }
+            if is_given_up {
+                let left = (whole, Arc::downgrade(&self.file));
+                lock(&self.uploads.given_up).insert(self.key.clone(), left);
+            }
+            open.remove(&self.key);
+        }
+        if is_given_up {
+            let given_up = GivenUp {
+                key: self.key.clone(),
+                file: Arc::clone(&self.file),
+                uploads: Arc::clone(&self.uploads),
+            };
+            // A session's end must not wait for the syncs of whoever holds the name, nor for the
+            // disk. A runtime that is going down drops it at once, which cuts it too.
+            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                runtime.spawn_blocking(move || drop(given_up));
             }
         }
-        self.charge
-            .rest(|| self.file.metadata().map_or(0, |about| about.len()));
-        let mut open = lock(&self.uploads.open);
-        if open
-            .get(&self.key)
-            .is_some_and(|upload| upload.strong_count() == 0)
-        {
-            open.remove(&self.key);
+    }
+}
+
+/// An upload that was given up half-way. When it goes it is cut to what is whole: whoever resumes
+/// it goes by the size.
+struct GivenUp {
+    key: Key,
+    file: Arc<File>,
+    uploads: Arc<Uploads>,
+}
+
+impl Drop for GivenUp {
+    fn drop(&mut self) {
+        let _held = self.uploads.hold(&self.key);
+        // Somebody who has taken the name over has seen to it.
+        let whole = {
+            let ours = Arc::downgrade(&self.file);
+            let mut given_up = lock(&self.uploads.given_up);
+            match given_up.get(&self.key) {
+                Some((whole, file)) if file.ptr_eq(&ours) => {
+                    let whole = *whole;
+                    given_up.remove(&self.key);
+                    whole
+                }
+                _ => return,
+            }
+        };
+        if let Err(error) = self.file.set_len(whole) {
+            tracing::debug!(%error, "failed to cut an abandoned upload at its first hole");
         }
     }
 }

@@ -99,7 +99,13 @@ struct Account {
     /// What came to rest while a count was running, which may have missed it.
     come_meanwhile: Option<Amount>,
     last_owner: u64,
+    /// How many counts have begun, and how many have ended, in one sum.
+    counts: u64,
 }
+
+/// What had been counted when somebody looked at a file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen(u64);
 
 #[derive(Clone, Copy, Debug)]
 struct Share {
@@ -133,10 +139,15 @@ impl Usage {
             return Ok(());
         }
         let began = clock::steady();
-        lock(&self.account).come_meanwhile = Some(Amount::default());
+        {
+            let mut account = lock(&self.account);
+            account.come_meanwhile = Some(Amount::default());
+            account.counts += 1;
+        }
         let read = read();
         let mut account = lock(&self.account);
         let come = account.come_meanwhile.take().unwrap_or_default();
+        account.counts += 1;
         let mut count = read?;
         for (key, bytes) in count.partials {
             if !account.writing.contains_key(&key) {
@@ -187,16 +198,21 @@ impl Usage {
         })
     }
 
+    /// To be asked before a file is looked at that may go.
+    pub(super) fn seen(&self) -> Seen {
+        Seen(lock(&self.account).counts)
+    }
+
     /// A file that nobody wrote to is gone.
-    pub(super) fn gone(&self, bytes: u64) {
-        lock(&self.account).resting.take(bytes);
+    pub(super) fn gone(&self, seen: Seen, bytes: u64) {
+        lock(&self.account).forget(seen, bytes);
     }
 
     /// An unfinished upload is gone, and whoever was writing to it writes to no file of the folder.
-    pub(super) fn partial_gone(&self, key: &Key, bytes: u64) {
+    pub(super) fn partial_gone(&self, key: &Key, seen: Seen, bytes: u64) {
         let mut account = lock(&self.account);
         if !account.leave(key) {
-            account.resting.take(bytes);
+            account.forget(seen, bytes);
         }
     }
 
@@ -225,6 +241,16 @@ impl Account {
         let now = clock::steady();
         self.counted_at
             .is_none_or(|at| now.duration_since(at) >= age)
+    }
+
+    /// Takes out a file that is gone, unless a count has begun or ended since it was looked at: it
+    /// may have been missed already, since the daemon removes files too.
+    fn forget(&mut self, seen: Seen, bytes: u64) {
+        if self.counts == seen.0 {
+            self.resting.take(bytes);
+        } else {
+            self.counted_at = None;
+        }
     }
 
     fn has_room_for_a_file(&self, quota: Quota) -> Result<(), Full> {
@@ -378,9 +404,9 @@ mod tests {
         assert_eq!(total(&usage), (3, 90), "it is not its own any more");
         again.end();
         other.set(5);
-        usage.gone(50);
+        usage.gone(usage.seen(), 50);
         assert_eq!(total(&usage), (1, 5));
-        usage.partial_gone(&key_of("b"), 5);
+        usage.partial_gone(&key_of("b"), usage.seen(), 5);
         assert_eq!(total(&usage), (0, 0));
         assert_eq!(
             Refusal::from(full).words,
@@ -413,6 +439,27 @@ mod tests {
         assert_eq!(failed, Err(Refusal::no_such_file()));
         usage.count(|| Ok(Count::default())).expect("counted");
         assert_eq!(total(&usage), (1, 30));
+    }
+
+    /// A file that the daemon removes just when the door would replace it must not make room twice.
+    #[test]
+    fn what_a_count_has_missed_is_not_taken_out_again() {
+        let usage = Arc::new(Usage::default());
+        let count = || {
+            let mut count = Count::default();
+            count.add(40);
+            Ok(count)
+        };
+        let seen = usage.seen();
+        usage.count(count).expect("counted");
+        usage.gone(seen, 30);
+        assert_eq!(total(&usage), (1, 40));
+        assert!(usage.is_old(), "or nobody would look whether it was there");
+        usage.count(count).expect("counted");
+        usage.partial_gone(&key_of("a"), seen, 30);
+        assert_eq!(total(&usage), (1, 40));
+        usage.gone(usage.seen(), 40);
+        assert_eq!(total(&usage), (0, 0));
     }
 
     /// Who resumes an upload must be charged for what lies there, once.

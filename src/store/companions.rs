@@ -38,6 +38,16 @@ pub struct Newest {
     pub standing: BatchStanding,
     /// The kinds of companions that have been heard about it.
     pub heard: Vec<Companion>,
+    /// When it ended; `None` if it has not.
+    pub ended_at: Option<Moment>,
+}
+
+impl Newest {
+    /// Whether it had ended at this moment, in nanoseconds since 1970.
+    pub fn ended_before(&self, moment_ns: i64) -> bool {
+        let moment = Moment::from_millis(moment_ns / 1_000_000);
+        self.ended_at.is_some_and(|ended_at| ended_at < moment)
+    }
 }
 
 /// What a `.done` has brought about.
@@ -69,7 +79,15 @@ impl Store {
             let kinds =
                 statement.query_map([standing.arrival.batch.as_str()], |row| kind(row, 0))?;
             let heard = kinds.collect::<rusqlite::Result<_>>()?;
-            Ok(Some(Newest { standing, heard }))
+            let sql = "-- newest: ended\n SELECT ended_at FROM batches WHERE id = ?1";
+            let mut statement = connection.prepare_cached(sql)?;
+            let ended_at =
+                statement.query_row([standing.arrival.batch.as_str()], |row| row.get(0))?;
+            Ok(Some(Newest {
+                standing,
+                heard,
+                ended_at: Some(Moment::from_millis(ended_at)).filter(|at| at.as_millis() > 0),
+            }))
         })
         .await
     }

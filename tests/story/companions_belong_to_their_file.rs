@@ -135,10 +135,74 @@ fn a_checksum_that_came_late_fits_or_warns() {
     let status = world.ended_after("orders.json", &status);
     assert_eq!(code(&status), "file.checksum_mismatch", "{status:#}");
 
-    // One that comes when everything has ended is answered itself.
-    world.drop_file("quick.json.md5", "not a sum");
-    let status = world.ended("quick.json.md5");
+    // One that came while its file was sent, and is heard when that has ended, is answered itself.
+    world.drop_file("slow.json", good_file_from(300, 2));
+    world.drop_file("slow.json.md5", "not a sum");
+    let status = world.ended("slow.json.md5");
     assert_eq!(code(&status), "file.checksum_garbled", "{status:#}");
+}
+
+/// A checksum that lies there long before its file must decide about that file, and not be used up
+/// by yesterday's: the file is large, and its upload may be slow.
+#[cfg(feature = "fail-points")]
+#[test]
+fn a_checksum_waits_for_todays_file() {
+    let (mut world, provider) = start_at(500.0);
+    world.kill();
+    world.run_with("wait-refused=return(300);wait-sweep=return(100)");
+    world.drop_file("orders.json", good_file(1));
+    let mut status = world.ended("orders.json");
+    // Blanks are of no concern to the check and take their time on the way.
+    let slow = |first| good_file_from(first, 40) + &" ".repeat(600_000);
+    let (right, damaged) = (slow(100), slow(600));
+    let lies = |world: &World| {
+        let folder = world.folder("acme").path("whatsapp");
+        folder.join("orders.json.sha256").exists()
+    };
+    // The companion of another file, seen at the same time, is the witness that this one is ripe.
+    let ripened = |world: &mut World, witness: &str| {
+        world.drop_file(&format!("{witness}.csv"), "no batch");
+        world.ended(&format!("{witness}.csv"));
+        assert!(lies(world), "it was used up");
+    };
+    for (text, witness) in [(&damaged, "one"), (&right, "two")] {
+        world.drop_file("orders.json.sha256", sum_of(&world, "sha256sum", &right));
+        ripened(&mut world, witness);
+        let local = world.local("large", text);
+        let upload = world
+            .client("acme")
+            .begin_put(&local, "whatsapp/orders.json", 2_000);
+        let partial = world
+            .folder("acme")
+            .path("whatsapp/.dropcast-up.orders.json");
+        world.wait_for("begin of the upload", SOON, || {
+            partial.exists().then_some(())
+        });
+        ripened(&mut world, &format!("{witness}-again"));
+        status = world.ended_after("orders.json", &status);
+        upload.cut();
+        gone(&mut world, "orders.json.sha256");
+        if text == &damaged {
+            assert_eq!(code(&status), "file.checksum_mismatch", "{status:#}");
+        }
+    }
+    assert_eq!(status["counts"]["accepted"], 40, "{status:#}");
+    assert_eq!(provider.seen_count(), 41);
+}
+
+/// A checksum that came after the end of the newest file of its name belongs to none; its sender
+/// learns of it after a day.
+#[cfg(feature = "fail-points")]
+#[test]
+fn a_checksum_whose_file_never_comes_is_answered() {
+    let (mut world, _provider) = start_at(500.0);
+    world.kill();
+    world.run_with("wait-refused=return(300);wait-sweep=return(100);wait-abandoned=return(1500)");
+    world.drop_file("orders.json", good_file(1));
+    world.ended("orders.json");
+    world.drop_file("orders.json.sha256", "0".repeat(64));
+    let status = world.ended("orders.json.sha256");
+    assert_eq!(code(&status), "file.abandoned", "{status:#}");
 }
 
 /// A checksum that was heard must not be heard again after a kill, about the next file.
@@ -173,6 +237,12 @@ fn a_checksum_is_heard_once_though_the_service_is_killed() {
         let companion = world.folder("acme").path("whatsapp");
         let companion = companion.join(format!("{name}.sha256"));
         assert!(companion.exists(), "{point}: the story shows nothing");
+        // A status is final just before its batch has ended, and the next daemon dies at an end.
+        let held = world.path("data/spool/held/acme");
+        world.wait_for("end of all batches", SOON, || {
+            let mut left = fs::read_dir(&held).expect("listed");
+            left.next().is_none().then_some(())
+        });
         world.kill();
     }
     world.run_with("wait-unclosed=return(300)");

@@ -177,7 +177,90 @@ fn a_file_that_is_renamed_while_it_is_sent_is_sent_once() {
     assert_eq!(provider.seen_count(), 13);
 }
 
+/// A client that renames a taken file away and back, which some do to mark it, must not have it
+/// sent again, also where the tenant allows the same content twice.
+#[test]
+fn a_taken_file_that_is_renamed_through_the_door_is_sent_once() {
+    let (mut world, provider) = start(5.0);
+    let text = good_file(6).replacen('{', "{\"allowDuplicate\": true,", 1);
+    fs::write(dropped(&world, "orders.json"), text).expect("written");
+    sending(&mut world, "orders.json");
+    let client = world.client("acme");
+    for (from, to) in [
+        ("orders.json", "orders.json.part"),
+        ("orders.json.part", "back.json"),
+    ] {
+        let (from, to) = (format!("whatsapp/{from}"), format!("whatsapp/{to}"));
+        client.rename(&from, &to).expect_ok();
+    }
+    let status = world.ended("orders.json");
+    assert_eq!(status["counts"]["accepted"], 6, "{status:#}");
+    fs::write(dropped(&world, "witness.json"), good_file_from(200, 1)).expect("written");
+    world.ended("witness.json");
+    let folder = world.folder("acme");
+    assert!(
+        folder.status("back.json").is_none(),
+        "it is no file of its own"
+    );
+    assert_no_trace(&folder, &["back.json", "orders.json.part"]);
+    assert_eq!(provider.seen_count(), 7);
+}
+
+/// A tool that sets the times of what it wrote must not have it sent twice, not even a file that
+/// may be sent again; one that writes it anew must have that sent too.
+#[cfg(feature = "fail-points")]
+#[test]
+fn a_file_whose_times_are_set_is_sent_once_and_one_written_anew_twice() {
+    let reserved = Reserved::new();
+    let mut world = World::prepare(&[plan().rate(2.0)], &reserved);
+    let provider = reserved.open(Script::accepting(), &world.path("provider.log"));
+    let waits = "wait-unclosed=return(300);wait-sweep=return(100)";
+    world.run_with(waits);
+    let again =
+        |first, count| good_file_from(first, count).replacen('{', "{\"allowDuplicate\": true,", 1);
+    let path = dropped(&world, "orders.json");
+    fs::write(&path, again(0, 8)).expect("written");
+    sending(&mut world, "orders.json");
+    let touch = |seconds| {
+        let file = File::options().append(true).open(&path).expect("opened");
+        let moment = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+        file.set_modified(moment).expect("set");
+    };
+    touch(1_000_000_000);
+    // What comes after is taken, so this one would have been.
+    fs::write(dropped(&world, "witness.json"), again(100, 1)).expect("written");
+    let folder = world.folder("acme");
+    world.wait_for("witness that was taken", SOON, || {
+        folder.status("witness.json")
+    });
+    touch(1_000_000_001);
+    world.kill();
+    world.run_with(waits);
+    let first = world.ended("orders.json");
+    assert_eq!(folder.results(&first).len(), 8);
+    world.ended("witness.json");
+    assert_no_trace(&folder, &["orders.json", "witness.json"]);
+    let batches = folder.names("whatsapp/processed");
+    assert_eq!(batches.len(), 2, "{batches:?}");
+
+    fs::write(&path, again(20, 4)).expect("written");
+    let status = world.wait_for("second batch", SOON, || {
+        let status = folder.status("orders.json")?;
+        (status["batch"] != first["batch"]).then_some(status)
+    });
+    fs::write(&path, again(30, 4)).expect("written");
+    let last = world.wait_for("end of the third batch", SOON, || {
+        let newest = folder.status("orders.json")?;
+        let is_last = newest["final"] == true && newest["batch"] != status["batch"];
+        is_last.then_some(newest)
+    });
+    assert_eq!(last["counts"]["accepted"], 4, "{last:#}");
+    assert_no_trace(&folder, &["orders.json"]);
+    assert!(provider.seen_count() <= 8 + 1 + 4 + 4);
+}
+
 /// What comes, is renamed or is half sent while the service is down is neither lost nor doubled.
+#[cfg(feature = "fail-points")]
 #[test]
 fn files_that_come_while_the_service_is_down_are_taken() {
     let reserved = Reserved::new();
@@ -194,11 +277,9 @@ fn files_that_come_while_the_service_is_down_are_taken() {
     let counts = &first["counts"];
     let told = counts["accepted"].as_u64().zip(counts["unknown"].as_u64());
     assert_eq!(told.map(|(sent, unknown)| sent + unknown), Some(6));
-    if cfg!(feature = "fail-points") {
-        let second = world.ended("second.json");
-        assert_eq!(second["counts"]["accepted"], 3, "{second:#}");
-        assert!(provider.seen_count() <= 9);
-    }
+    let second = world.ended("second.json");
+    assert_eq!(second["counts"]["accepted"], 3, "{second:#}");
+    assert!(provider.seen_count() <= 9);
     let folder = world.folder("acme");
     assert!(folder.status("moved.json").is_none());
     assert_no_trace(&folder, &["first.json", "moved.json"]);

@@ -26,12 +26,12 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    /// Starts it with these settings and waits until it says where its door is. `fail_points` says
+    /// Starts it by this command and waits until it says where its door is. `fail_points` says
     /// where it dies and how long it waits, in a build that has such points.
-    pub(crate) fn start(config: &Path, log: PathBuf, fail_points: &str) -> Self {
+    pub(crate) fn start(mut command: Command, log: PathBuf, fail_points: &str) -> Self {
         let out = File::create(&log).expect("the daemon's log is made");
         let err = out.try_clone().expect("one log for both");
-        let child = serve(config)
+        let child = command
             .env("FAILPOINTS", fail_points)
             .stdout(out)
             .stderr(err)
@@ -113,6 +113,21 @@ pub(crate) fn serve(config: &Path) -> Command {
     let mut command = dropcast();
     command.arg("serve").arg("--config").arg(config);
     command
+}
+
+/// The same command, run by a root that may not pass over the modes of files.
+#[cfg(feature = "fail-points")]
+pub(crate) fn bound_by_modes(command: &Command) -> Command {
+    let mut bound = Command::new("setpriv");
+    bound
+        .arg("--bounding-set=-dac_override,-dac_read_search")
+        .arg(command.get_program())
+        .args(command.get_args())
+        .env_remove("RUST_LOG")
+        .env_remove("CREDENTIALS_DIRECTORY")
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null());
+    bound
 }
 
 /// The built binary, deaf to the environment of the tests.

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -201,12 +202,28 @@ impl World {
 
     /// The same in a build that has points at which a test can step in, with these set.
     pub(crate) fn run_with(&mut self, fail_points: &str) {
+        let command = daemon::serve(&self.path("dropcast.toml"));
+        self.run_as(command, fail_points);
+    }
+
+    /// The same for a daemon to which the modes of files mean something, also if this is root.
+    #[cfg(feature = "fail-points")]
+    pub(crate) fn run_bound_by_modes(&mut self, fail_points: &str) {
+        let serve = daemon::serve(&self.path("dropcast.toml"));
+        let command = if rustix::process::geteuid().is_root() {
+            daemon::bound_by_modes(&serve)
+        } else {
+            serve
+        };
+        self.run_as(command, fail_points);
+    }
+
+    fn run_as(&mut self, command: Command, fail_points: &str) {
         assert!(self.daemon.is_none(), "one daemon at a time");
         self.starts += 1;
         host_key::place(&self.data_dir());
         let log = self.path(&format!("daemon-{}.log", self.starts));
-        let config = self.path("dropcast.toml");
-        self.daemon = Some(Daemon::start(&config, log, fail_points));
+        self.daemon = Some(Daemon::start(command, log, fail_points));
     }
 
     /// Whether the daemon has died by itself.

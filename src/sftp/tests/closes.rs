@@ -7,7 +7,7 @@ use super::super::packet::{self, Status};
 use super::super::refusal::Refusal;
 use super::super::replies;
 use super::super::room::Reserve;
-use super::super::uploads::{Unfit, key_of};
+use super::super::uploads::{Unfit, Upload, key_of};
 use super::*;
 
 const NEW_FILE: packet::OpenFlags = packet::OpenFlags(
@@ -24,7 +24,12 @@ fn tree(home: &Path) -> Arc<Tree> {
         premises: Arc::default(),
     };
     let dirs = (home.join("tenants"), home.join("new"));
-    let opened = Tree::open((&dirs.0, &dirs.1), tenant, Quota::default(), shared);
+    let opened = Tree::open(
+        (&dirs.0, &dirs.1),
+        (tenant, "cron".to_owned()),
+        Quota::default(),
+        shared,
+    );
     Arc::new(opened.expect("opened"))
 }
 
@@ -130,6 +135,115 @@ async fn a_close_holds_up_only_what_depends_on_it() {
     assert_eq!(ids, [3, 1, 2, 3, 4, 5, 6, 7, 8]);
     assert_eq!(told[4], (4, 101, Status::Ok as u32));
     assert_eq!((told[7].1, told[8]), (105, (8, 101, Status::Ok as u32)));
+}
+
+/// Clients put `~user` before a path, and know nobody but the user that they log in as.
+#[test]
+fn a_user_has_a_home() {
+    let home = tempfile::tempdir().expect("a temporary folder");
+    let tree = tree(home.path());
+    for path in ["~", "~cron", "~acme"] {
+        assert_eq!(tree.expand(path.as_bytes()), Some(b"/".to_vec()), "{path}");
+    }
+    let inside = tree.expand(b"~cron/whatsapp");
+    assert_eq!(inside, Some(b"/whatsapp".to_vec()));
+    assert_eq!(tree.expand(b"~globex"), None);
+}
+
+/// An upload written over a longer one that was given up must not count with the other's end,
+/// however it ends, and one that goes on at the end must keep what is there.
+#[test]
+fn a_beginning_and_the_end_of_another_are_no_file() {
+    let home = tempfile::tempdir().expect("a temporary folder");
+    let tree = tree(home.path());
+    let place = jail::place(b"/whatsapp/a.json");
+    let over = packet::OpenFlags(packet::OpenFlags::WRITE | packet::OpenFlags::CREATE);
+    let size = || tree.stat(&place).expect("kept").size;
+    let write = |upload: &Upload, at: u64, bytes: &[u8]| {
+        upload.takes(at, bytes.len() as u32).expect("room");
+        if upload.overwrites(at) {
+            upload.cut_before(at).expect("cut");
+        }
+        upload.write(at, bytes).expect("written");
+    };
+    let old = tree.begin_upload(&place, NEW_FILE).expect("begun");
+    write(&old, 0, b"[1,2,3,4");
+    drop(old);
+
+    let session = tree.begin_upload(&place, over).expect("begun");
+    write(&session, 0, b"[9,");
+    // What a killed daemon would leave.
+    assert_eq!(size(), Some(3));
+    let refused = tree.finish_upload(&session).expect_err("not the whole");
+    assert!(refused.words.contains("shorter than before"));
+    drop(session);
+    assert_eq!(size(), Some(3));
+
+    // The next one goes on at the end, then one writes all of it over and says how long it is.
+    let session = tree.begin_upload(&place, over).expect("begun");
+    write(&session, 3, b"8,7,6,5,4]");
+    drop(session);
+    assert_eq!(size(), Some(13));
+    let session = tree.begin_upload(&place, over).expect("begun");
+    write(&session, 0, b"[5]");
+    session.set_size(3).expect("cut");
+    tree.finish_upload(&session).expect("whole");
+    assert_eq!(
+        std::fs::read(home.path().join("tenants/acme/whatsapp/a.json")).expect("there"),
+        b"[5]"
+    );
+}
+
+/// A closed file with an unfinished name may be changed in its middle; a change that is given up
+/// must not pass for done.
+#[test]
+fn a_change_that_is_given_up_keeps_no_end() {
+    let home = tempfile::tempdir().expect("a temporary folder");
+    let tree = tree(home.path());
+    let place = jail::place(b"/whatsapp/a.tmp");
+    let upload = tree.begin_upload(&place, NEW_FILE).expect("begun");
+    upload.write(0, b"abcdef").expect("written");
+    tree.finish_upload(&upload).expect("closed");
+    let change = packet::OpenFlags(packet::OpenFlags::WRITE);
+    let begin = |bytes: &[u8]| {
+        let upload = tree.begin_upload(&place, change).expect("begun");
+        upload.cut_before(1).expect("ready");
+        upload.write(1, bytes).expect("written");
+        upload
+    };
+    tree.finish_upload(&begin(b"B")).expect("closed");
+    let disk = home.path().join("tenants/acme/whatsapp/a.tmp");
+    assert_eq!(std::fs::read(disk).expect("there"), b"aBcdef");
+    drop(begin(b"xy"));
+    assert_eq!(tree.stat(&place).expect("kept").size, Some(3));
+}
+
+/// A session's end must not wait for whoever holds the name, and the name not be shown longer than
+/// what is whole by the time it can be taken again.
+#[tokio::test]
+async fn what_is_given_up_is_cut_elsewhere() {
+    let home = tempfile::tempdir().expect("a temporary folder");
+    let tree = tree(home.path());
+    let place = jail::place(b"/whatsapp/a.json");
+    let upload = tree.begin_upload(&place, NEW_FILE).expect("begun");
+    for at in [0, 10] {
+        upload.takes(at, 3).expect("room");
+        upload.write(at, b"abc").expect("written");
+    }
+    let key = key_of("a.json");
+    let held = tree.uploads.hold(&key);
+    // This would hang for ever if it waited.
+    drop(upload);
+    assert!(tree.uploads.is_open(&key));
+    drop(held);
+    let cut = async {
+        while tree.uploads.is_open(&key) {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(cut).await;
+    let _held = tree.uploads.hold(&key);
+    assert_eq!(tree.stat(&place).expect("kept").size, Some(3));
 }
 
 /// Files whose closes are under way at the same time must all be taken, however they share their

@@ -373,6 +373,44 @@ async fn who_fails_again_and_again_is_refused() {
     world.end().await;
 }
 
+/// Whoever guesses with many connections at once must not have one guess for each of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn guesses_at_once_are_counted_like_guesses_in_turn() {
+    let world = World::changed(|_, settings, _| strict(settings)).await;
+    let mut strangers = Vec::new();
+    for _ in 0..30 {
+        let stream = connect_from([127, 0, 0, 2], world.address).await;
+        let ssh = client::connect_stream(Arc::default(), stream, AnyHost);
+        strangers.push(soon(ssh).await.expect("greeted"));
+    }
+    let guesses: Vec<_> = strangers
+        .into_iter()
+        .map(|mut ssh| {
+            tokio::spawn(async move {
+                let answer = soon(ssh.authenticate_password("acme", "wrong")).await;
+                // The library gives no reason when the connection ends instead of an answer.
+                let was_heard = answer.is_ok_and(|answer| !remaining(&answer).0.is_empty());
+                // The right one is not heard from there either by now.
+                let right = soon(ssh.authenticate_password("acme", PASSWORD)).await;
+                (was_heard, right.is_ok_and(|outcome| outcome.success()))
+            })
+        })
+        .collect();
+    let (mut heard, mut entered) = (0, 0);
+    for guess in guesses {
+        let (was_heard, is_in) = guess.await.expect("ended");
+        heard += usize::from(was_heard);
+        entered += usize::from(is_in);
+    }
+    // Six, and one more since a little is paid off meanwhile.
+    assert!((1..=7).contains(&heard), "{heard} of 30 guesses were heard");
+    assert_eq!(entered, 0);
+    let mut late = connect_from([127, 0, 0, 2], world.address).await;
+    assert!(!is_greeted(&mut late).await);
+    world.enter("acme").await;
+    world.end().await;
+}
+
 /// A tenant may have as many sessions as its settings say, and another tenant its own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_sessions_of_a_tenant_are_counted() {
