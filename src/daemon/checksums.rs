@@ -40,8 +40,12 @@ pub(super) fn hear(
         let was_heard = |(_, folder, other): &(BatchId, DropFolder, Heard)| {
             *folder == arrival.folder && *other == one
         };
-        if earlier.iter().any(was_heard) || is_coming(&checksum, desk) {
+        if earlier.iter().any(was_heard) {
             continue;
+        }
+        if is_coming(&checksum, desk) {
+            // To go on without it would be to send what it may forbid.
+            return Err(Error::Coming);
         }
         let fault = match &checksum.sum {
             None => Some(verdict::garbled()),
@@ -65,8 +69,8 @@ pub(super) fn heard(checksum: &Checksum) -> Heard {
     }
 }
 
-/// Whether a companion that holds no checksum may be one that is still being written: then it is
-/// not there yet, and counts as one that comes late.
+/// Whether a companion that holds no checksum may be one that is still being written: then its file
+/// waits until it lies still.
 fn is_coming(checksum: &Checksum, desk: &Desk) -> bool {
     let settle_ms = i64::try_from(desk.inbox.settle.as_millis()).unwrap_or(i64::MAX);
     let age_ms = clock::now().as_millis() - checksum.changed_ns / 1_000_000;

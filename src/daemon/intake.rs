@@ -107,6 +107,8 @@ pub(super) enum Error {
     Inbox(#[from] inbox::Error),
     #[error("failed to read the file or the templates")]
     Read(#[from] io::Error),
+    #[error("a checksum beside the file is still being written")]
+    Coming,
     #[error("the check panicked")]
     Panic,
 }
@@ -237,7 +239,9 @@ impl Intake {
                         _ => Ok(()),
                     };
                     if let Err(error) = checked {
-                        journal::check_failed(&arrival.batch, &super::chain(&error));
+                        if !matches!(error, Error::Coming) {
+                            journal::check_failed(&arrival.batch, &super::chain(&error));
+                        }
                         // Looked at again with the next beat, not at once.
                         tokio::time::sleep(LOOK_EVERY).await;
                     }

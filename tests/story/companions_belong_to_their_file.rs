@@ -52,6 +52,13 @@ fn a_checksum_that_came_first_decides() {
     }
     assert_eq!(provider.seen_count(), 0);
 
+    // One that holds no sum stops its file, also if that comes at once.
+    world.drop_file("hasty.json.md5", "no sum\n");
+    world.drop_file("hasty.json", &text);
+    let status = world.ended("hasty.json");
+    assert_eq!(code(&status), "file.checksum_garbled", "{status:#}");
+    gone(&mut world, "hasty.json.md5");
+
     world.drop_file("garbled.json.sha256", "no sum\n");
     // What was just written may be half written; it counts once it has lain still.
     world.drop_file("witness.json.sha256", sum_of(&world, "sha256sum", &text));
