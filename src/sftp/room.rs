@@ -8,8 +8,9 @@ use super::lock;
 use super::refusal::Refusal;
 pub(super) use crate::disk::room::{Reserve, Room};
 
-/// The disk is looked at whenever so many bytes have come in, over all sessions together.
-const LOOK_BYTES: u64 = 4 << 20;
+/// The disk is looked at whenever so many bytes have come in, over all sessions together: often
+/// enough that the reserve of a small disk is not used up in between.
+const LOOK_BYTES: u64 = 1 << 20;
 
 /// The disk that the folders lie on.
 #[derive(Debug, Default)]

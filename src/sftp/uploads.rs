@@ -16,7 +16,7 @@ use super::extents::Extents;
 use super::jail::Name;
 use super::refusal::{Refusal, superseded, taken};
 use super::room::Disk;
-use super::usage::{Charge, Full};
+use super::usage::{Charge, Full, Size};
 use super::{Quota, lock};
 use crate::batch::TenantName;
 use crate::batch::name::DropFolder;
@@ -273,7 +273,7 @@ impl Upload {
         let quota = self.terms.quota;
         let end = at.checked_add(u64::from(length));
         let end = end.filter(|end| *end <= quota.upload_bytes_max);
-        let end = end.ok_or_else(too_large)?;
+        let end = end.ok_or_else(|| too_large(quota))?;
         let disk = &self.uploads.disk;
         disk.look_after(u64::from(length), &self.file)?;
         self.charge.grow(end, quota)?;
@@ -362,7 +362,7 @@ impl Upload {
     pub(super) fn set_size(&self, size: u64) -> Result<(), Unfit> {
         let quota = self.terms.quota;
         if size > quota.upload_bytes_max {
-            return Err(too_large().into());
+            return Err(too_large(quota).into());
         }
         let mut progress = self.writable()?;
         if size > progress.size {
@@ -506,8 +506,11 @@ impl Drop for GivenUp {
     }
 }
 
-fn too_large() -> Refusal {
-    Refusal::failure("this file is larger than an upload may be")
+fn too_large(quota: Quota) -> Refusal {
+    let most = Size(quota.upload_bytes_max);
+    Refusal::failure(format!(
+        "this file is too large: an upload has at most {most}"
+    ))
 }
 
 #[cfg(test)]

@@ -340,7 +340,7 @@ impl Charge {
 }
 
 /// A number of bytes as people read it.
-struct Size(u64);
+pub(super) struct Size(pub(super) u64);
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
