@@ -15,7 +15,9 @@ use dropcast::batch::name::{Container, DropFolder};
 use dropcast::batch::origin::Origin;
 use dropcast::batch::read::{Checker, Limits, PhoneCheck, Rules};
 use dropcast::batch::template::Templates;
-use dropcast::batch::{Arrival, BatchId, Content, Message, Moment, Parameter, Phone, TenantName};
+use dropcast::batch::{
+    Arrival, BatchId, Content, Filling, Message, Moment, Options, Parameter, Phone, TenantName,
+};
 use dropcast::daemon::checking;
 use dropcast::delivery::{AttemptId, Sender};
 use dropcast::inbox::unpack;
@@ -192,7 +194,7 @@ fn bare_loop(runtime: &tokio::runtime::Runtime, requests: u64) -> Outcome<f64> {
     let sender = Phone::from_e164(SENDER).ok_or("a number")?;
     let body = ["Ana", "A-1", "3", "Rotterdam", "Monday"].map(|text| Parameter {
         name: Some("first".into()),
-        text: text.into(),
+        ..Parameter::text(text)
     });
     let message = Arc::new(Message {
         index: 0,
@@ -201,12 +203,15 @@ fn bare_loop(runtime: &tokio::runtime::Runtime, requests: u64) -> Outcome<f64> {
         from: sender.clone(),
         reference: None,
         callback_data: None,
+        scheduled_at: None,
         expires_at: Moment::from_millis(i64::MAX),
-        content: Content::Template {
+        options: Options::default(),
+        content: Content::Template(Filling {
             name: "parcel".into(),
             language: "en".into(),
             body: body.into(),
-        },
+            ..Filling::default()
+        }),
     });
     let sender = Arc::new(Sender {
         number: sender,

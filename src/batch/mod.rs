@@ -9,6 +9,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub mod content;
 pub mod dialect;
 pub mod fault;
 #[cfg(test)]
@@ -31,6 +32,7 @@ mod tree;
 mod values;
 pub mod verdict;
 
+pub use content::{Content, Filling, Parameter};
 pub use fault::{Code, Fault};
 pub use phone::Phone;
 
@@ -194,42 +196,36 @@ pub struct Message {
     /// The tenant's own data, echoed in results.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callback_data: Option<String>,
+    /// Before this moment it is not sent; `None` for at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled_at: Option<Moment>,
     /// After this moment it is not sent any more.
     pub expires_at: Moment,
+    /// What its provider is asked for besides.
+    #[serde(default, skip_serializing_if = "Options::is_empty")]
+    pub options: Options,
     /// What the recipient will read.
     pub content: Content,
 }
 
-/// What the recipient will read.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// What a provider is asked for besides handing the content over. Only what the tenant's provider
+/// honours ever stands here: the rest was told when the file was checked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Content {
-    /// An approved template and the values for its placeholders.
-    Template {
-        /// The template's name.
-        name: String,
-        /// The template's language code, as approved.
-        language: String,
-        /// The values of the body's placeholders, in the order of the template.
-        body: Vec<Parameter>,
-    },
-    /// Free text, allowed within 24 hours of the recipient's last message.
-    Text {
-        /// The text after substitution.
-        body: String,
-        /// Whether the first link in the text is shown as a preview.
-        preview_url: bool,
-    },
+pub struct Options {
+    /// The provider's id of the message that this one answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<String>,
+    /// Deliver only while the recipient's identity has this hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity_hash: Option<String>,
 }
 
-/// The value of one placeholder.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Parameter {
-    /// The placeholder's name in a template with named placeholders, empty in a positional one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// What stands in its place.
-    pub text: String,
+impl Options {
+    /// Whether nothing is asked for.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 #[cfg(test)]

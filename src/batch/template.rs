@@ -147,11 +147,11 @@ impl Templates {
     pub fn text(&self, content: &Content) -> Option<String> {
         match content {
             Content::Text { body, .. } => Some(body.clone()),
-            Content::Template {
-                name,
-                language,
-                body,
-            } => Some(self.get(name, language)?.text(body)),
+            Content::Template(filling) => {
+                let template = self.get(&filling.name, &filling.language)?;
+                Some(template.text(&filling.body))
+            }
+            _ => None,
         }
     }
 
@@ -387,6 +387,7 @@ impl fmt::Debug for Template {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Filling;
     use super::*;
 
     fn parse(text: &str) -> (Templates, Vec<String>) {
@@ -437,15 +438,12 @@ mod tests {
     #[test]
     fn a_text_has_its_values_in_place() {
         let (templates, _) = parse(GREETING);
-        let value = |text: &str| Parameter {
-            name: None,
-            text: text.into(),
-        };
-        let content = Content::Template {
+        let content = Content::Template(Filling {
             name: "greeting".into(),
             language: "en".into(),
-            body: vec![value("Ana"), value("Ben")],
-        };
+            body: vec![Parameter::text("Ana"), Parameter::text("Ben")],
+            ..Filling::default()
+        });
         assert_eq!(
             templates.text(&content).as_deref(),
             Some("Hello Ben, Ana and Ben!")

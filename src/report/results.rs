@@ -170,7 +170,7 @@ fn plain(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::{Message, Moment, Phone};
+    use crate::batch::{Message, Moment, Options, Phone};
 
     fn standing(state: State) -> MessageStanding {
         let phone: Phone = serde_json::from_str("\"+31612345678\"").expect("a number");
@@ -181,7 +181,9 @@ mod tests {
             from: phone,
             reference: Some("=1+1".into()),
             callback_data: None,
+            scheduled_at: None,
             expires_at: Moment::from_millis(1),
+            options: Options::default(),
             content: Content::Text {
                 body: "Hello".into(),
                 preview_url: false,

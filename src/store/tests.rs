@@ -4,7 +4,8 @@ use super::*;
 use crate::batch::name::{Companion, DropFolder};
 use crate::batch::origin::{Identity, Origin};
 use crate::batch::{
-    Arrival, BatchId, Code, Content, Fault, Message, Moment, Phone, TenantName, read::BadRow,
+    Arrival, BatchId, Code, Content, Fault, Message, Moment, Options, Phone, TenantName,
+    read::BadRow,
 };
 use crate::delivery::standing::{BatchState, Note};
 use crate::delivery::{Reason, State, Step, UnknownPolicy};
@@ -36,7 +37,9 @@ fn message(index: u64) -> Message {
         from: phone,
         reference: None,
         callback_data: None,
+        scheduled_at: None,
         expires_at: NOW.plus_ms(1_000_000),
+        options: Options::default(),
         content: Content::Text {
             body: format!("text {index}"),
             preview_url: false,

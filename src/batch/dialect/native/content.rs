@@ -7,7 +7,7 @@ use crate::batch::fault::{Code, Trouble};
 use crate::batch::template::{HINTS_MAX, Template, quoted_list, unknown_hint};
 use crate::batch::tree::{Node, Value};
 use crate::batch::values::Given;
-use crate::batch::{Content, Parameter};
+use crate::batch::{Content, Filling, Parameter};
 
 /// Where the values of a row come from.
 pub(super) struct Sources<'a> {
@@ -196,13 +196,15 @@ pub(super) fn template(
         Some(Parameter {
             name: template.is_named().then(|| name.clone()),
             text: given.node.text()?.to_owned(),
+            typed: None,
         })
     };
-    Some(Content::Template {
+    Some(Content::Template(Filling {
         name: template.name().to_owned(),
         language: template.language().to_owned(),
         body: template.names().iter().filter_map(value_of).collect(),
-    })
+        ..Filling::default()
+    }))
 }
 
 /// The content of a session message; `None` when something is wrong, which is noted. `message` is

@@ -14,7 +14,7 @@ use crate::batch::read::{BadRow, Checker, Head, Row};
 use crate::batch::spot::{Spot, Warnings, sort};
 use crate::batch::template::{LookupTrouble, Template};
 use crate::batch::tree::{Entry, Node, Value, duplicates};
-use crate::batch::{Content, Message, Moment, Phone};
+use crate::batch::{Content, Message, Moment, Options, Phone};
 
 /// The keys of one row, by their meaning.
 #[derive(Default)]
@@ -89,7 +89,9 @@ pub(in crate::batch) fn read_row(
                 from,
                 reference,
                 callback_data,
+                scheduled_at: None,
                 expires_at,
+                options: Options::default(),
                 content,
             })
         }

@@ -1,0 +1,259 @@
+//! What a recipient will get, in the one form that every dialect becomes and every provider is
+//! given. Which values a template needs is for `template` to know.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use super::Moment;
+
+/// What the recipient will get.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Content {
+    /// An approved template and its values.
+    Template(Filling),
+    /// Free text, allowed within 24 hours of the recipient's last message, like all that follows.
+    Text {
+        /// The text after substitution.
+        body: String,
+        /// Whether the first link in the text is shown as a preview.
+        preview_url: bool,
+    },
+    /// A file of one of the kinds that WhatsApp shows.
+    Media {
+        /// What kind of file it is.
+        kind: MediaKind,
+        /// The file.
+        media: Media,
+        /// The text beneath it; `None` for none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        caption: Option<String>,
+    },
+    /// A place on the map.
+    Location(Location),
+    /// Contact cards, an array as in the Cloud API.
+    Contacts(Json),
+    /// Buttons, a list, a link or a flow, an object as in the Cloud API.
+    Interactive(Json),
+    /// An emoji under a message of the recipient's.
+    Reaction {
+        /// The provider's id of that message.
+        message_id: String,
+        /// The emoji; empty takes it back.
+        emoji: String,
+    },
+}
+
+/// A template and the values for everything in it that varies.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Filling {
+    /// The template's name.
+    pub name: String,
+    /// The template's language code, as approved.
+    pub language: String,
+    /// The header, where it varies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<Header>,
+    /// The values of the body's placeholders, in the order of the template.
+    pub body: Vec<Parameter>,
+    /// The buttons that vary, by their index.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub buttons: Vec<Button>,
+    /// The cards of a carousel, in the order of the template.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cards: Vec<Card>,
+    /// When a limited-time offer ends; `None` if the template has none that ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offer_expires_at: Option<Moment>,
+}
+
+/// The value of one placeholder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parameter {
+    /// The placeholder's name in a template with named placeholders; `None` in a numbered one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What stands in its place, as everybody can read it.
+    pub text: String,
+    /// What it is besides a text, for providers that write it as the recipient's country does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub typed: Option<Typed>,
+}
+
+impl Parameter {
+    /// A plain text for a numbered placeholder.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self {
+            name: None,
+            text: text.into(),
+            typed: None,
+        }
+    }
+}
+
+/// A value that is more than a text; the text that stands in for it is the parameter's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Typed {
+    /// An amount of money.
+    Currency {
+        /// ISO 4217, three capital letters.
+        code: String,
+        /// The amount in thousandths.
+        amount_1000: i64,
+    },
+    /// A date or a time.
+    DateTime,
+}
+
+/// The header of a template, where it varies.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Header {
+    /// The value of the one placeholder in its text.
+    Text(Parameter),
+    /// A file: image, video, document or animation.
+    Media(MediaKind, Media),
+    /// A place on the map.
+    Location(Location),
+    /// A product of the business's catalogue.
+    Product {
+        /// The retailer's own id of the product.
+        retailer_id: String,
+        /// The catalogue; `None` for the one that is linked to the account.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        catalog_id: Option<String>,
+    },
+}
+
+/// The kinds of files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MediaKind {
+    /// JPEG or PNG.
+    Image,
+    /// MP4 or 3GPP.
+    Video,
+    /// PDF and office files.
+    Document,
+    /// A sound; never in a header.
+    Audio,
+    /// WebP; never in a header.
+    Sticker,
+    /// A short MP4 that repeats; only in a header.
+    Gif,
+}
+
+/// Where a file lies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Media {
+    /// Where it is fetched from.
+    pub source: MediaSource,
+    /// The name that the recipient sees; only for documents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filename: Option<String>,
+}
+
+/// Where a file is fetched from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum MediaSource {
+    /// From this address.
+    Link(String),
+    /// From the provider, which knows it under this id.
+    Id(String),
+}
+
+/// A place on the map.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Location {
+    /// Degrees north, −90 to 90.
+    pub latitude: f64,
+    /// Degrees east, −180 to 180.
+    pub longitude: f64,
+    /// What the place is called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Its address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+}
+
+/// A button that varies.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Button {
+    /// Its place among all the buttons of the template, from 0.
+    pub index: u8,
+    /// What varies in it.
+    pub value: ButtonValue,
+}
+
+/// What varies in a button.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum ButtonValue {
+    /// What comes back when it is tapped.
+    QuickReply(String),
+    /// The end of its link.
+    Url(Parameter),
+    /// The code that it copies.
+    CopyCode(String),
+    /// The flow that it opens.
+    Flow {
+        /// What tells this run of the flow; `None` for none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        token: Option<String>,
+        /// What its first screen is given, an object; `None` for nothing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        data: Option<Json>,
+    },
+    /// The catalogue that it opens.
+    Catalog {
+        /// The product whose picture is shown; `None` for the first one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        thumbnail: Option<String>,
+    },
+    /// The products that it lists.
+    MultiProduct {
+        /// The product whose picture is shown.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        thumbnail: Option<String>,
+        /// The products, in sections.
+        sections: Vec<ProductSection>,
+    },
+    /// The order that it lets the recipient pay: an object as in the Cloud API.
+    OrderDetails(Json),
+    /// The call that it starts.
+    VoiceCall {
+        /// For how many minutes it can be tapped; `None` for the provider's default.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        minutes: Option<u32>,
+        /// What comes with the call; `None` for nothing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        payload: Option<String>,
+    },
+}
+
+/// Products under one heading.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProductSection {
+    /// The heading.
+    pub title: String,
+    /// The retailer's own ids of the products.
+    pub products: Vec<String>,
+}
+
+/// One card of a carousel.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Card {
+    /// The card's header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<Header>,
+    /// The values of its body's placeholders.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub body: Vec<Parameter>,
+    /// Its buttons that vary, by their index.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub buttons: Vec<Button>,
+}
