@@ -1,13 +1,14 @@
 # demo   runs everything in a temporary folder against the built-in provider stand-in
 # test   sets itself up, then runs everything that a change must pass
 # bench  prints figures
-# fuzz-check  compiles the fuzz targets, which fuzz/README.md says how to run
+# fuzz   makes inputs up for every parser, FUZZ_SECONDS (60) for each; fuzz/README.md says more
+# fuzz-check  compiles the fuzz targets
 # setup  installs what the tests need, or says exactly what to install
 # fmt    formats the sources
 
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: demo test bench fuzz-check setup fmt
+.PHONY: demo test bench fuzz fuzz-check setup fmt
 
 demo:
 	cargo run --release --locked -- demo
@@ -27,8 +28,27 @@ test: setup
 	cargo test --doc $(TESTED)
 
 bench:
+	@benches/peers/setup
 	cargo bench --locked --bench figures
 	cargo bench --locked --bench door
+
+FUZZ_SECONDS ?= 60
+FUZZ := cargo +nightly fuzz
+
+# What is found on the way is kept apart from the corpus, which people choose.
+fuzz:
+	@$(FUZZ) --version >/dev/null 2>&1 || { \
+		echo "fuzzing needs a nightly compiler (rustup toolchain install nightly)"; \
+		echo "and its driver (cargo install cargo-fuzz --locked)"; exit 1; }
+	cp Cargo.lock fuzz/Cargo.lock
+	@for target in $$($(FUZZ) list); do \
+		mkdir -p target/fuzz/found/$$target; \
+		echo "fuzz $$target, $(FUZZ_SECONDS) s"; \
+		$(FUZZ) run --sanitizer none --target-dir target/fuzz $$target \
+			target/fuzz/found/$$target fuzz/corpus/$$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -max_len=65536 -timeout=10 \
+			-rss_limit_mb=2048 -print_final_stats=1 || exit 1; \
+	done
 
 # The sanitizers of a real run need a nightly compiler; whether the targets still fit does not.
 fuzz-check:

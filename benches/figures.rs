@@ -3,190 +3,78 @@
 
 #![expect(clippy::print_stdout, reason = "printing is what this program is for")]
 
-use std::borrow::Cow;
-use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use dropcast::batch::name::{Container, DropFolder};
-use dropcast::batch::origin::Origin;
-use dropcast::batch::read::{Checker, Limits, PhoneCheck, Rules};
-use dropcast::batch::template::Templates;
-use dropcast::batch::{
-    Arrival, BatchId, Content, Filling, Message, Moment, Options, Parameter, Phone, TenantName,
-};
-use dropcast::daemon::checking;
+use dropcast::batch::{BatchId, Content, Filling, Message, Moment, Options, Parameter, Phone};
 use dropcast::delivery::{AttemptId, Sender};
-use dropcast::inbox::unpack;
 use dropcast::provider::http::Client;
 use dropcast::provider::sandbox::{Behaviour, Sandbox};
 use dropcast::provider::{Adapter, Kind, Reply, Secret, Settings};
-use dropcast::store::{Start, Store};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+mod checking;
 mod service;
 
-use service::{Outcome, SENDER, Service, TEMPLATE, TENANT, memory_kib, wait_for};
+use checking::{Repeats, generate};
+use service::{Outcome, SENDER, Service, TENANT, memory_kib, wait_for};
 
 const IN_FLIGHT: usize = 512;
+
 fn main() -> Outcome<()> {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [_, what, path, database, rows] = arguments.as_slice()
+        && what == checking::ALONE
+    {
+        return checking::alone(Path::new(path), Path::new(database), rows.parse()?);
+    }
     let folder = tempfile::tempdir()?;
     let million = folder.path().join("million.json");
-    generate(&million, 1_000_000)?;
+    generate(&million, 1_000_000, Repeats::Send)?;
     let runtime = tokio::runtime::Runtime::new()?;
-    checking_figures(&runtime, folder.path(), &million)?;
+    checking::figures(&runtime, folder.path(), &million)?;
+    checking::memory_figures(folder.path())?;
+    small_beside_big(folder.path(), &million)?;
     let bare = bare_loop(&runtime, 100_000)?;
     service_figures(folder.path(), &million, bare)
 }
 
-/// Rows of about 180 bytes with five placeholders.
-fn generate(path: &Path, rows: u64) -> io::Result<()> {
-    let mut out = BufWriter::new(File::create(path)?);
-    write!(
-        out,
-        r#"{{"campaignName":"bench","templateName":"parcel","templateLanguage":"en","data":["#
-    )?;
-    for row in 0..rows {
-        let comma = if row == 0 { "" } else { "," };
-        write!(
-            out,
-            "{comma}\n{{\"to\":\"+3161{:07}\",\"reference\":\"R-{row:08}\",\"placeholders\":{{\"first\":\"Ana\",\"ref\":\"A-{row:08}\",\"items\":\"{}\",\"city\":\"Rotterdam\",\"day\":\"Monday 23 November\"}}}}",
-            row % 10_000_000,
-            row % 9 + 1,
-        )?;
-    }
-    writeln!(out, "\n]}}")?;
-    out.flush()
-}
-
-#[derive(serde::Deserialize)]
-struct BareRow<'a> {
-    #[serde(borrow)]
-    to: Cow<'a, str>,
-    #[serde(borrow)]
-    reference: Cow<'a, str>,
-    #[serde(borrow)]
-    placeholders: BarePlaceholders<'a>,
-}
-
-#[derive(serde::Deserialize)]
-struct BarePlaceholders<'a> {
-    #[serde(borrow)]
-    first: Cow<'a, str>,
-    #[serde(borrow, rename = "ref")]
-    order: Cow<'a, str>,
-    #[serde(borrow)]
-    items: Cow<'a, str>,
-    #[serde(borrow)]
-    city: Cow<'a, str>,
-    #[serde(borrow)]
-    day: Cow<'a, str>,
-}
-
-impl BareRow<'_> {
-    fn seen(&self) -> usize {
-        let values = &self.placeholders;
-        let all = [&self.to, &self.reference, &values.first, &values.order];
-        let rest = [&values.items, &values.city, &values.day];
-        all.into_iter().chain(rest).map(|text| text.len()).sum()
-    }
-}
-
-/// Check and store, beside bare parsing of the same file into borrowed structs.
-fn checking_figures(
-    runtime: &tokio::runtime::Runtime,
-    folder: &Path,
-    million: &Path,
-) -> Outcome<()> {
-    let rows = 1_000_000_f64;
-    let began = Instant::now();
-    let mut seen = 0_usize;
-    let mut file = BufReader::with_capacity(1 << 17, File::open(million)?);
-    let mut line = Vec::new();
-    while file.read_until(b'\n', &mut line)? > 0 {
-        let row = line.strip_suffix(b"\n").unwrap_or(&line);
-        let row = row.strip_suffix(b",").unwrap_or(row);
-        if let Ok(row) = serde_json::from_slice::<BareRow<'_>>(row) {
-            seen += row.seen();
-        }
-        line.clear();
-    }
-    let bare = rows / began.elapsed().as_secs_f64();
-    println!("bare parsing, one core          {bare:>12.0} rows/s ({seen} bytes seen)");
-    let store = Store::open(&folder.join("bench.db"))?;
-    for (what, keeps) in [
-        ("checked", Keeps::Nothing),
-        ("checked and stored", Keeps::All),
-    ] {
-        let rate = rows / check(runtime, million, &store, keeps)?.as_secs_f64();
-        println!(
-            "{what:<32}{rate:>12.0} rows/s {:>6.2} x bare parsing",
-            rate / bare
-        );
-    }
+/// How long a small file takes until it is checked, alone and while a big one is being checked.
+fn small_beside_big(folder: &Path, million: &Path) -> Outcome<()> {
+    let home = folder.join("beside");
+    let service = Service::start(&home)?;
+    let key = home.join("key");
+    let results = home.join("data/tenants/bench/whatsapp/results");
+    let state = |name: &str| {
+        let text = fs::read(results.join(format!("{name}.status.json"))).ok()?;
+        let status: serde_json::Value = serde_json::from_slice(&text).ok()?;
+        Some(status["state"].as_str()?.to_owned())
+    };
+    let drop_small = |name: &str| {
+        let small = folder.join(name);
+        generate(&small, 10, Repeats::Send)?;
+        let put = format!("put {} whatsapp/{name}\n", small.display());
+        service::sftp(TENANT, service.port, &key, &[], &put)?;
+        let began = Instant::now();
+        wait_for(|| {
+            let state = state(name)?;
+            (state != "received" && state != "checking").then_some(())
+        });
+        Ok::<_, Box<dyn std::error::Error>>(began.elapsed().as_millis())
+    };
+    let alone_ms = drop_small("small-alone.json")?;
+    let put = format!("put {} whatsapp/million.json\n", million.display());
+    service::sftp(TENANT, service.port, &key, &[], &put)?;
+    let beside_ms = drop_small("small-beside.json")?;
+    let big = state("million.json").unwrap_or_default();
+    println!(
+        "small file checked after {alone_ms} ms alone, after {beside_ms} ms beside a million rows (then {big})"
+    );
     Ok(())
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Keeps {
-    Nothing,
-    All,
-}
-
-fn check(
-    runtime: &tokio::runtime::Runtime,
-    path: &Path,
-    store: &Store,
-    keeps: Keeps,
-) -> Outcome<Duration> {
-    let sender = Phone::from_e164(SENDER).ok_or("a number")?;
-    let rules = Rules {
-        senders: vec![sender],
-        phone_check: PhoneCheck::Possible,
-        phone_lenient: false,
-        strict: false,
-        invalid_max: 1.0,
-        default_validity: Duration::from_hours(48),
-        default_validity_authentication: Duration::from_mins(10),
-        limits: Limits::default(),
-    };
-    let (templates, _) = Templates::parse(&[("parcel.json".into(), TEMPLATE.into())]);
-    let received_at = Moment::from_millis(1_800_000_000_000);
-    let checker = Checker {
-        rules: &rules,
-        templates: &templates,
-        received_at,
-    };
-    let batch = BatchId::new(received_at, 1);
-    let size_bytes = fs::metadata(path)?.len();
-    let arrival = Arrival {
-        tenant: TenantName::parse("bench").ok_or("a name")?,
-        batch: batch.clone(),
-        folder: DropFolder::Whatsapp,
-        name: "million.json".into(),
-        size_bytes,
-        received_at,
-        origin: Origin::Door,
-    };
-    runtime.block_on(store.receive(arrival, Start::AtOnce))?;
-    runtime.block_on(store.begin_check(batch.clone()))?;
-    let open = || unpack::open(File::open(path)?, "million.json");
-    let mut keep = |piece| match keeps {
-        Keeps::Nothing => Ok(()),
-        Keeps::All => runtime
-            .block_on(store.keep(batch.clone(), piece))
-            .map_err(io::Error::other),
-    };
-    let began = Instant::now();
-    let found = checking::check(&open, size_bytes, Container::Plain, checker, &mut keep)?;
-    if found.total != 1_000_000 || found.invalid != 0 {
-        return Err(format!("{} rows, {} invalid", found.total, found.invalid).into());
-    }
-    Ok(began.elapsed())
 }
 
 /// The same HTTP client and stand-in with nothing kept: what sending could reach at most.
@@ -270,7 +158,7 @@ fn service_figures(folder: &Path, million: &Path, bare: f64) -> Outcome<()> {
         if rows == 1_000_000 {
             fs::rename(million, &path)?;
         } else {
-            generate(&path, rows)?;
+            generate(&path, rows, Repeats::Send)?;
         }
         let home = folder.join(format!("service-{rows}"));
         let service = Service::start(&home)?;

@@ -201,6 +201,11 @@ const CRATES: &[Crate] = &[
         "figures are shown by the admin room",
     ),
     (
+        "regex",
+        &["batch"],
+        "what a text holds matters only where content is read",
+    ),
+    (
         "reqwest",
         &["provider/http.rs", "provider/http"],
         "one file opens connections to providers",
@@ -235,6 +240,11 @@ const CRATES: &[Crate] = &[
     ("serde", EVERYWHERE, ""),
     ("serde_json", EVERYWHERE, ""),
     (
+        "simdutf8",
+        &["batch"],
+        "texts of files are looked at where they are read",
+    ),
+    (
         "strsim",
         &["batch", "config"],
         "a slip of a key is found where keys are read",
@@ -264,13 +274,18 @@ const CRATES: &[Crate] = &[
     ),
     (
         "url",
-        &["config", "provider"],
-        "addresses of providers are checked once and then used",
+        &["batch", "config", "provider"],
+        "addresses are checked once, where they are read, and then used",
     ),
     (
         "webpki_root_certs",
         &["provider"],
         "trust is decided where connections are opened",
+    ),
+    (
+        "xxhash_rust",
+        &["batch", "daemon"],
+        "sums of what was read are held against each other where it is read",
     ),
     ("zip", &["inbox"], "files are unpacked as they come in"),
     (

@@ -28,6 +28,10 @@ pub enum Content {
         /// The text beneath it; `None` for none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         caption: Option<String>,
+        /// Whether a sound is shown as one that was spoken into the phone; `None` if nothing is
+        /// said about it, which is the same as `false`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        voice: Option<bool>,
     },
     /// A place on the map.
     Location(Location),

@@ -78,6 +78,20 @@ impl Trouble {
     }
 }
 
+/// What is wrong with one value or key of a row or of a member of the head, and the byte at which
+/// it begins there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Misfit {
+    pub(super) at: usize,
+    pub(super) trouble: Trouble,
+}
+
+impl Misfit {
+    pub(super) fn new(at: usize, trouble: Trouble) -> Self {
+        Self { at, trouble }
+    }
+}
+
 /// Declares the codes once: the enum, its text, and the list that the manual is held against.
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
@@ -113,6 +127,16 @@ codes! {
     FileTooLarge = "file.too_large",
     /// The compressed file cannot be expanded.
     FileContainer = "file.container",
+    /// The content is not what the name says.
+    FileWrongEnding = "file.wrong_ending",
+    /// A form of compression that is not read.
+    FileCompression = "file.compression",
+    /// One compressed file in another.
+    FileNested = "file.nested",
+    /// A zip that holds something else than one batch file.
+    FileZipContent = "file.zip_content",
+    /// The file expands to far more than a batch does.
+    FileExpansion = "file.expansion",
     /// Reading this file took the daemon down before.
     FileQuarantined = "file.quarantined",
     /// The name ends in nothing that counts.
@@ -183,6 +207,18 @@ codes! {
     TemplateTextChanged = "template.text_changed",
     /// The declared placeholder names are not the template's.
     TemplatePlaceholders = "template.placeholders",
+    /// A header of another kind than the template's.
+    TemplateHeaderKind = "template.header_kind",
+    /// A button of another kind than the template's.
+    TemplateButtonKind = "template.button_kind",
+    /// A component of the template is given no value.
+    TemplateComponentMissing = "template.component_missing",
+    /// A value for a component that does not exist or does not vary.
+    TemplateComponentUnknown = "template.component_unknown",
+    /// The carousel has another number of cards.
+    TemplateCardCount = "template.card_count",
+    /// The body and the button are given different one-time codes.
+    TemplateCodesDiffer = "template.codes_differ",
     /// A placeholder has no value.
     ParameterMissing = "parameter.missing",
     /// A value for a placeholder that does not exist.
@@ -199,6 +235,18 @@ codes! {
     ParameterMarks = "parameter.marks",
     /// The text after substitution is too long.
     ParameterTooLong = "parameter.too_long",
+    /// The end of a link has characters that must be encoded.
+    ParameterUrl = "parameter.url",
+    /// A one-time code has blanks, links or other signs.
+    ParameterOneTimeCode = "parameter.one_time_code",
+    /// An amount of money is not written as one.
+    ParameterCurrency = "parameter.currency",
+    /// A date is not written as one, or there is no such day.
+    ParameterDate = "parameter.date",
+    /// Latitude or longitude are none.
+    ParameterCoordinates = "parameter.coordinates",
+    /// Too many products or sections, or none.
+    ParameterProducts = "parameter.products",
     /// The recipient is missing.
     PhoneMissing = "phone.missing",
     /// The recipient is not text.
@@ -213,10 +261,26 @@ codes! {
     PhoneCountry = "phone.country",
     /// No number of this country looks like this.
     PhoneInvalid = "phone.invalid",
-    /// The session text is empty or too long.
+    /// A file is missing.
+    MediaMissing = "media.missing",
+    /// The kind of file does not fit where it stands.
+    MediaKind = "media.kind",
+    /// The address of a file is none that it can be fetched from.
+    MediaUrl = "media.url",
+    /// The name of a document is too long.
+    MediaFilename = "media.filename",
+    /// Both an address and an id of one file.
+    MediaSource = "media.source",
+    /// Too few or too many of what a session message holds several of.
+    SessionCount = "session.count",
+    /// Two things in a session message that must differ do not.
+    SessionDoubled = "session.doubled",
+    /// A text of a session message is empty or too long.
     SessionLength = "session.length",
     /// The session text uses the marks of templates.
     SessionMarks = "session.marks",
+    /// A row says more than one thing, or none that there is.
+    SessionType = "session.type",
     /// The row expires before it could be sent.
     PolicyExpired = "policy.expired",
 }

@@ -71,6 +71,18 @@ pub(super) fn has_mark(text: &str, brackets: Brackets) -> bool {
             .any(|piece| matches!(piece, Piece::Mark(_)))
 }
 
+/// Whether `text` has such brackets with something in them on one line, be it a name or not: what
+/// the schemas of templates refuse in values.
+pub(super) fn is_bracketed(text: &str, brackets: Brackets) -> bool {
+    let (open, close) = brackets.pair();
+    text.char_indices().any(|(at, _)| {
+        text[at..].strip_prefix(open).is_some_and(|inside| {
+            let end = inside.find(['{', '}', '[', ']', '\n', '\r']);
+            end.is_some_and(|end| end > 0 && inside[end..].starts_with(close))
+        })
+    })
+}
+
 /// The name inside, if `text` is nothing but one mark of either kind.
 pub(super) fn bare_name(text: &str) -> Option<&str> {
     [Brackets::Curly, Brackets::Square]

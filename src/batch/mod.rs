@@ -9,20 +9,29 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+mod address;
+#[cfg(test)]
+mod bounds;
 pub mod content;
 pub mod dialect;
 pub mod fault;
 #[cfg(test)]
 mod golden;
+#[cfg(test)]
+mod json_cases;
 mod marks;
 pub mod name;
 pub mod origin;
 pub mod phone;
 pub mod read;
+pub mod repeats;
 pub mod retry_file;
+pub mod rows;
 mod scan;
+mod session;
 #[cfg(test)]
 mod shown;
+mod skip;
 mod slip;
 mod spot;
 mod survey;
@@ -30,11 +39,14 @@ mod syntax;
 pub mod template;
 mod tree;
 mod values;
+mod verbatim;
 pub mod verdict;
 
 pub use content::{Content, Filling, Parameter};
 pub use fault::{Code, Fault};
 pub use phone::Phone;
+#[cfg(test)]
+pub(crate) use session::tests::{contents, whole};
 
 /// A point in time: milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -1,10 +1,13 @@
 //! Text becomes an E.164 number, or a fault.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::LazyLock;
 
-use rlibphonenumber::{NumberLengthType, PHONE_NUMBER_UTIL, PhoneNumber, ValidationError};
-use serde::{Deserialize, Serialize};
+use rlibphonenumber::{
+    NumberLengthType, PHONE_NUMBER_UTIL, PhoneNumber, PhoneNumberFormat, ValidationError,
+};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::fault::Code;
 use super::read::PhoneCheck;
@@ -16,10 +19,15 @@ const DIGITS_MIN: usize = 7;
 /// What is said to be expected of every number.
 const EXPECTED: &str = "an E.164 number such as +31612345678";
 
-/// A phone number in E.164 form: `+` and up to 15 digits.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Phone(String);
+/// A phone number in E.164 form: `+` and 7 to 15 digits. It is a text at rest.
+// Every message has two of them: they are kept without a text of their own on the heap.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "Cow<'_, str>")]
+pub struct Phone {
+    /// The text; zeros follow it.
+    text: [u8; DIGITS_MAX + 1],
+    length: u8,
+}
 
 /// What is wrong with a text that should be a number. It never holds a digit of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +45,36 @@ pub struct PhoneFault {
 impl Phone {
     /// The number as `+` and digits.
     pub fn as_str(&self) -> &str {
-        &self.0
+        std::str::from_utf8(&self.text[..usize::from(self.length)]).expect("a plus sign and digits")
+    }
+
+    /// The digits, as one number.
+    pub fn digits(&self) -> u64 {
+        let digits = &self.text[1..usize::from(self.length)];
+        digits
+            .iter()
+            .fold(0, |number, digit| number * 10 + u64::from(digit - b'0'))
+    }
+
+    /// A number that nothing needs to be said about, read without a detour; `None` for one that has
+    /// to be looked at closely.
+    fn plainly(text: &str, check: PhoneCheck) -> Option<Self> {
+        let phone = Self::from_e164(text)?;
+        match check {
+            PhoneCheck::Format => Some(phone),
+            PhoneCheck::Possible => possible(&text[1..]).is_ok().then_some(phone),
+            PhoneCheck::Valid => None,
+        }
+    }
+
+    /// A plus sign and at most 15 digits.
+    fn of(number: &str) -> Self {
+        let mut text = [0; DIGITS_MAX + 1];
+        text[..number.len()].copy_from_slice(number.as_bytes());
+        Self {
+            text,
+            length: number.len() as u8,
+        }
     }
 
     /// Takes a number that is written in E.164 already: a plus sign and 7 to 15 digits, the first
@@ -47,12 +84,15 @@ impl Phone {
         let good = (DIGITS_MIN..=DIGITS_MAX).contains(&digits.len())
             && !digits.starts_with('0')
             && digits.bytes().all(|byte| byte.is_ascii_digit());
-        good.then(|| Self(text.into()))
+        good.then(|| Self::of(text))
     }
 
     /// Reads a number as senders of files write it. Only with `lenient` are spaces, dots, dashes,
     /// slashes, brackets and a leading `00` taken.
     pub fn parse(text: &str, check: PhoneCheck, lenient: bool) -> Result<Self, PhoneFault> {
+        if let Some(phone) = Self::plainly(text, check) {
+            return Ok(phone);
+        }
         let mut number = String::with_capacity(DIGITS_MAX + 1);
         number.push('+');
         let rest = text.strip_prefix('+').unwrap_or(text);
@@ -109,13 +149,33 @@ impl Phone {
                 valid(digits)?;
             }
         }
-        Ok(Self(number))
+        Ok(Self::of(&number))
     }
 }
 
 impl fmt::Display for Phone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Phone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Phone").field(&self.as_str()).finish()
+    }
+}
+
+impl Serialize for Phone {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl TryFrom<Cow<'_, str>> for Phone {
+    type Error = &'static str;
+
+    fn try_from(text: Cow<'_, str>) -> Result<Self, Self::Error> {
+        Self::from_e164(&text).ok_or("not a number in E.164 form")
     }
 }
 
@@ -190,6 +250,15 @@ fn gather(text: &str, lenient: bool, number: &mut String) -> Result<(), PhoneFau
             "leave them out: a plus sign and digits only",
         ));
     }
+    // It is dialled within the country only: with it the number is another one, or none.
+    let unspaced: String = text.split_whitespace().collect();
+    if unspaced.contains("(0)") {
+        return Err(fault(
+            Code::PhoneCharacters,
+            "a 0 in brackets",
+            "leave it out: write the number as it is dialled from abroad",
+        ));
+    }
     Ok(())
 }
 
@@ -256,7 +325,8 @@ fn possible(digits: &str) -> Result<(), PhoneFault> {
         ));
     };
     let found = || format!("{} for this country code", plural(digits.len()));
-    match lengths[digits.len() - code_length] {
+    let length = digits.len() - code_length - usize::from(is_former_mexican(digits));
+    match lengths[length] {
         Length::Possible => Ok(()),
         Length::TooShort => Err(fault(
             Code::PhoneTooShort,
@@ -276,11 +346,23 @@ fn possible(digits: &str) -> Result<(), PhoneFault> {
     }
 }
 
+/// Mexican mobile numbers had a 1 behind their country code until 2019. WhatsApp knows many
+/// accounts by that form still, and numbers are not to be rewritten.
+fn is_former_mexican(digits: &str) -> bool {
+    digits.len() == 13 && digits.starts_with("521")
+}
+
 fn valid(digits: &str) -> Result<(), PhoneFault> {
-    let number = format!("+{digits}");
-    let known = PHONE_NUMBER_UTIL
-        .parse(&number, None)
-        .is_ok_and(|number| PHONE_NUMBER_UTIL.is_valid_number(&number));
+    let number = if is_former_mexican(digits) {
+        format!("+52{}", &digits[3..])
+    } else {
+        format!("+{digits}")
+    };
+    // A 0 that is dialled within the country only is passed over by the library, not by others.
+    let known = PHONE_NUMBER_UTIL.parse(&number, None).is_ok_and(|known| {
+        PHONE_NUMBER_UTIL.is_valid_number(&known)
+            && known.format_as(PhoneNumberFormat::E164) == number
+    });
     if known {
         return Ok(());
     }
@@ -309,7 +391,11 @@ mod tests {
             ("+31612345678", Possible, false, Ok("+31612345678")),
             ("31612345678", Possible, false, Ok("+31612345678")),
             ("+5215512345678", Format, false, Ok("+5215512345678")),
+            ("+5215512345678", Possible, false, Ok("+5215512345678")),
+            ("+5215512345678", Valid, false, Ok("+5215512345678")),
+            ("+52155123456789", Possible, false, Err(Code::PhoneTooLong)),
             ("+5491123456789", Possible, false, Ok("+5491123456789")),
+            ("+310612345678", Valid, false, Err(Code::PhoneInvalid)),
             ("+15550001111", Possible, false, Ok("+15550001111")),
             ("+15550001111", Valid, false, Err(Code::PhoneInvalid)),
             ("+31612345678", Valid, false, Ok("+31612345678")),
@@ -319,6 +405,13 @@ mod tests {
                 "+31 6 1234-5678",
                 Possible,
                 false,
+                Err(Code::PhoneCharacters),
+            ),
+            ("+44 (7911) 123456", Possible, true, Ok("+447911123456")),
+            (
+                "+49 (0)171 1234567",
+                Possible,
+                true,
                 Err(Code::PhoneCharacters),
             ),
             ("0031612345678", Possible, true, Ok("+31612345678")),

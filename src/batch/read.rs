@@ -1,20 +1,20 @@
 //! Bytes become a reading: messages and faults. It never fails, and finds every fault.
 //!
 //! A file is read twice, each time as a stream: [`outline`] finds the head, whatever place its keys
-//! stand in, and whether the whole is well-formed; [`rows`] then turns each row into a message or
-//! into faults. Memory does not grow with the file.
+//! stand in, whether the whole is well-formed, and which rows stand together; [`rows`] then turns
+//! each row into a message or into faults. Memory does not grow with the file.
 
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, Read};
 use std::time::Duration;
 
-use super::dialect::native;
+use super::dialect::{Dialect, native};
 use super::fault::{Code, Trouble};
-use super::scan::{Keep, Lines, Part, RowPart, Walk};
-use super::slip;
-use super::spot::{Pointer, Spot, Warnings};
+use super::rows::{Stretch, read_stretch};
+use super::scan::ROWS_KEYS;
+use super::spot::Warnings;
 use super::survey::Survey;
-use super::syntax::Slip;
 use super::template::Templates;
+use super::tree::Node;
 use super::{Fault, Message, Moment, Phone};
 
 /// How one tenant's files are checked.
@@ -22,6 +22,8 @@ use super::{Fault, Message, Moment, Phone};
 pub struct Rules {
     /// The tenant's sender numbers.
     pub senders: Vec<Phone>,
+    /// Whether any other number may send as well, as where no tenant is known.
+    pub any_sender: bool,
     /// How closely recipients are looked at.
     pub phone_check: PhoneCheck,
     /// Whether spaces, dots, dashes, brackets and a leading `00` are taken in numbers.
@@ -36,6 +38,23 @@ pub struct Rules {
     pub default_validity_authentication: Duration,
     /// Bounds on what is read.
     pub limits: Limits,
+}
+
+/// A tenant that has set nothing, and has no sender.
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            senders: Vec::new(),
+            any_sender: false,
+            phone_check: PhoneCheck::default(),
+            phone_lenient: false,
+            strict: false,
+            invalid_max: 1.0,
+            default_validity: Duration::from_hours(48),
+            default_validity_authentication: Duration::from_mins(10),
+            limits: Limits::default(),
+        }
+    }
 }
 
 /// Bounds on what is read from one file.
@@ -89,6 +108,19 @@ pub enum Form {
     Lines,
 }
 
+/// Where the rows of a file stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// In the array under this key of the one object that the file is.
+    Keyed(&'static str),
+    /// In the one array that the file is.
+    Array,
+    /// The one object that the file is, is its only row.
+    Single,
+    /// Each on a line of its own.
+    Lines,
+}
+
 /// What the first reading found.
 #[derive(Clone, Debug)]
 pub struct Outline {
@@ -98,12 +130,16 @@ pub struct Outline {
     pub rows: u64,
     /// Faults that refuse the whole file; when there is one, the rows need not be read.
     pub faults: Vec<Fault>,
+    /// How many there are, those included that are too many to be told.
+    pub fault_count: u64,
     /// Odd things in the head that stop nothing.
     pub warnings: Vec<Fault>,
+    /// All rows, cut into stretches, in the order of the file.
+    pub stretches: Vec<Stretch>,
 }
 
 /// What the file says once for all of its rows.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Head {
     /// The campaign's label; empty if none.
     pub campaign_name: String,
@@ -115,8 +151,39 @@ pub struct Head {
     pub allow_duplicate: bool,
     /// Whether the file asks to be checked only.
     pub dry_run: bool,
+    /// What becomes of a row whose recipient an earlier row has.
+    pub on_duplicate_recipient: OnDuplicate,
+    /// What becomes of a row whose reference an earlier row has.
+    pub on_duplicate_reference: OnDuplicate,
+    /// How the file is written.
+    pub dialect: Dialect,
+    /// Where its rows stand.
+    pub layout: Layout,
+    /// Whether the first line is the head and no row.
+    pub(super) first_line: bool,
     /// What rows are read against.
     pub(super) native: native::Defaults,
+    /// The head in its own dialect, for rows that are read together with it.
+    pub(super) own: Node<'static>,
+}
+
+impl Default for Head {
+    fn default() -> Self {
+        Self {
+            campaign_name: String::new(),
+            on_invalid: OnInvalid::default(),
+            batch_key: String::new(),
+            allow_duplicate: false,
+            dry_run: false,
+            on_duplicate_recipient: OnDuplicate::Send,
+            on_duplicate_reference: OnDuplicate::Send,
+            dialect: Dialect::Native,
+            layout: Layout::Keyed(ROWS_KEYS[0]),
+            first_line: false,
+            native: native::Defaults::default(),
+            own: Node::nothing(),
+        }
+    }
 }
 
 /// What a bad row does to the rest of its file.
@@ -127,6 +194,16 @@ pub enum OnInvalid {
     Skip,
     /// One bad row refuses the file.
     Reject,
+}
+
+/// What becomes of a row that repeats something of an earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnDuplicate {
+    /// It is sent like any other.
+    #[default]
+    Send,
+    /// It is left out.
+    Skip,
 }
 
 /// One row, read.
@@ -185,93 +262,25 @@ pub fn outline(source: impl BufRead, form: Form, checker: Checker<'_>) -> io::Re
 /// bytes as they stand in the file; without bytes when the row cannot stand in a file for another
 /// try, because it is too long or no JSON. Warnings (at most one of a kind) are returned.
 pub fn rows(
-    source: impl BufRead,
-    form: Form,
+    mut source: impl BufRead,
     outline: &Outline,
     checker: Checker<'_>,
     each: &mut dyn FnMut(Row, &[u8]) -> io::Result<()>,
 ) -> io::Result<Vec<Fault>> {
     let mut warnings = Warnings::default();
-    let limits = &checker.rules.limits;
-    let head = &outline.head;
-    match form {
-        Form::Json => {
-            let mut walk = Walk::new(source, limits, Keep::Rows);
-            let mut index = 0;
-            loop {
-                match walk.next()? {
-                    Part::Row(part) => {
-                        let pointer = Pointer::Row(index);
-                        let bytes = walk.bytes();
-                        row(&part, bytes, pointer, head, checker, &mut warnings, each)?;
-                        index += 1;
-                    }
-                    Part::Member(_) => {}
-                    _ => break,
-                }
-            }
-        }
-        Form::Lines => {
-            let mut lines = Lines::new(source, limits);
-            if head.native.first_line {
-                lines.next()?;
-            }
-            lines.limit(limits.row_bytes_max);
-            let mut index = 0;
-            while let Part::Row(part) = lines.next()? {
-                let pointer = Pointer::Line(index);
-                let bytes = lines.bytes();
-                row(&part, bytes, pointer, head, checker, &mut warnings, each)?;
-                index += 1;
-            }
-        }
+    let mut bytes = Vec::new();
+    let mut at = 0;
+    for stretch in &outline.stretches {
+        let gap = stretch.offset() - at;
+        io::copy(&mut source.by_ref().take(gap), &mut io::sink())?;
+        bytes.clear();
+        let length = stretch.bytes_wanted();
+        source.by_ref().take(length).read_to_end(&mut bytes)?;
+        at = stretch.offset() + length;
+        let found = read_stretch(&bytes, stretch, &outline.head, checker, each)?;
+        warnings.join(found);
     }
     Ok(warnings.into_list())
-}
-
-#[allow(
-    clippy::too_many_arguments,
-    reason = "the two forms of a file share the last step of their loops and nothing else"
-)]
-fn row(
-    part: &RowPart,
-    bytes: &[u8],
-    pointer: Pointer<'_>,
-    head: &Head,
-    checker: Checker<'_>,
-    warnings: &mut Warnings,
-    each: &mut dyn FnMut(Row, &[u8]) -> io::Result<()>,
-) -> io::Result<()> {
-    let spot = Spot {
-        bytes,
-        place: part.place,
-        pointer,
-    };
-    let limits = &checker.rules.limits;
-    let bad = if let Some((slip, place)) = part.slip {
-        let mut trouble = slip::trouble(slip);
-        if slip == Slip::Truncated {
-            // The file goes on after this line: nothing was cut off by the upload.
-            trouble.code = Code::JsonSyntax;
-            trouble.hint = "each row is written on one line; a closing bracket is missing".into();
-        }
-        Some((trouble, place))
-    } else if part.too_long {
-        let expected = format!("a row of at most {} bytes", limits.row_bytes_max);
-        let trouble = Trouble::new(Code::BatchRowTooLong, expected, "a longer one");
-        Some((trouble, part.place))
-    } else {
-        part.too_deep.map(|place| (too_deep(limits), place))
-    };
-    match bad {
-        None => each(native::read_row(spot, head, checker, warnings), bytes),
-        Some((trouble, place)) => {
-            let fault = spot.fault_at(trouble, &[], place);
-            let index = pointer.index().unwrap_or_default();
-            let kept = if part.slip.is_some() { &[] } else { bytes };
-            each(native::bad_row(index, part.place.line, fault), kept)
-        }
-    }
 }
 
 pub(super) fn too_deep(limits: &Limits) -> Trouble {
@@ -303,7 +312,7 @@ mod tests {
         let outline = outline(source(), form, checker).expect("memory does not fail");
         let mut found = Vec::new();
         if outline.faults.is_empty() {
-            rows(source(), form, &outline, checker, &mut |row, _| {
+            rows(source(), &outline, checker, &mut |row, _| {
                 found.push(row);
                 Ok(())
             })

@@ -4,8 +4,8 @@
 
 use std::io::{self, BufRead};
 
-use super::read::{Form, Limits};
-use super::scan::{Keep, Lines, Part, Walk};
+use super::read::{Layout, Limits};
+use super::scan::{Lines, Part, Walk};
 use super::tree::{Entry, Node, Value};
 
 /// Keys that would be wrong in a file with other rows: their number, and the key by which the
@@ -23,22 +23,28 @@ pub struct Envelope {
     pub after: &'static [u8],
 }
 
-/// The words around the rows of `source`, a file whose outline has no fault. An `Err` is a failure
-/// of `source` itself.
-pub fn retry_envelope(source: impl BufRead, form: Form) -> io::Result<Envelope> {
+/// The words around the rows of `source`, a file with this layout whose outline has no fault. An
+/// `Err` is a failure of `source` itself.
+pub fn retry_envelope(source: impl BufRead, layout: Layout) -> io::Result<Envelope> {
     // What was read before under the tenant's own bounds is within the widest ones.
     let limits = Limits {
         expanded_bytes_max: u64::MAX,
         depth_max: usize::MAX,
         ..Limits::default()
     };
-    match form {
-        Form::Json => Ok(Envelope {
-            before: json_head(source, &limits)?,
+    match layout {
+        Layout::Keyed(key) => Ok(Envelope {
+            before: keyed_head(source, &limits, key)?,
             separator: b",\n",
             after: b"\n]}\n",
         }),
-        Form::Lines => Ok(Envelope {
+        // One message alone is an array of one.
+        Layout::Array | Layout::Single => Ok(Envelope {
+            before: b"[\n".to_vec(),
+            separator: b",\n",
+            after: b"\n]\n",
+        }),
+        Layout::Lines => Ok(Envelope {
             before: first_line(source, &limits)?,
             separator: b"\n",
             after: b"\n",
@@ -46,8 +52,8 @@ pub fn retry_envelope(source: impl BufRead, form: Form) -> io::Result<Envelope> 
     }
 }
 
-fn json_head(source: impl BufRead, limits: &Limits) -> io::Result<Vec<u8>> {
-    let mut walk = Walk::new(source, limits, Keep::Head);
+fn keyed_head(source: impl BufRead, limits: &Limits, key: &str) -> io::Result<Vec<u8>> {
+    let mut walk = Walk::new(source, limits);
     let mut before = b"{".to_vec();
     loop {
         match walk.next()? {
@@ -58,12 +64,14 @@ fn json_head(source: impl BufRead, limits: &Limits) -> io::Result<Vec<u8>> {
                 before.extend_from_slice(walk.bytes());
                 before.extend_from_slice(b",\n");
             }
-            Part::Row(_) => {}
+            // Lists under the keys of other dialects' rows are no keys of this one.
+            Part::Row(_) | Part::List(_) => {}
             Part::End => break,
             _ => return Err(io::ErrorKind::InvalidData.into()),
         }
     }
-    before.extend_from_slice(b"\"data\": [\n");
+    serde_json::to_writer(&mut before, key)?;
+    before.extend_from_slice(b": [\n");
     Ok(before)
 }
 
@@ -113,8 +121,8 @@ fn first_line(source: impl BufRead, limits: &Limits) -> io::Result<Vec<u8>> {
 mod tests {
     use super::*;
 
-    fn mended(text: &str, form: Form, rows: &[&str]) -> String {
-        let envelope = retry_envelope(text.as_bytes(), form).expect("an envelope");
+    fn mended(text: &str, layout: Layout, rows: &[&str]) -> String {
+        let envelope = retry_envelope(text.as_bytes(), layout).expect("an envelope");
         let mut file = envelope.before;
         for (at, row) in rows.iter().enumerate() {
             if at > 0 {
@@ -132,7 +140,7 @@ mod tests {
         let text = r#"{"rows": 2, "campaignName" : "Caf\u00e9", "data": [{"to":"1"}, {"to":"2"}],
             "placeholders": {"a": [1.50, "}"]}, "batchKey": "k"}"#;
         assert_eq!(
-            mended(text, Form::Json, &[r#"{"to":"2"}"#]),
+            mended(text, Layout::Keyed("data"), &[r#"{"to":"2"}"#]),
             "{\"campaignName\": \"Caf\\u00e9\",\n\"placeholders\": {\"a\": [1.50, \"}\"]},\n\
              \"data\": [\n{\"to\":\"2\"}\n]}\n"
         );
@@ -143,9 +151,22 @@ mod tests {
     fn a_first_line_stays_if_it_is_a_head() {
         let text = "{\"defaults\": {\"rows\": 2, \"from\": \"1\" , \"a\":[ 1,{} ] }}\n{\"to\":\"1\"}\n{}\n";
         assert_eq!(
-            mended(text, Form::Lines, &["{}", "{\"to\":\"1\"}"]),
+            mended(text, Layout::Lines, &["{}", "{\"to\":\"1\"}"]),
             "{\"defaults\": {\"from\": \"1\", \"a\": [ 1,{} ]}}\n{}\n{\"to\":\"1\"}\n"
         );
-        assert_eq!(mended("{}\n{}", Form::Lines, &["{}"]), "{}\n");
+        assert_eq!(mended("{}\n{}", Layout::Lines, &["{}"]), "{}\n");
+    }
+
+    /// A mended file must be told for the same dialect as the first one.
+    #[test]
+    fn each_layout_keeps_its_own_words() {
+        let text = r#"{"bulkId": "b\u002d7", "messages": [{"to":"1"}], "rows": 1, "users": []}"#;
+        assert_eq!(
+            mended(text, Layout::Keyed("messages"), &["{}"]),
+            "{\"bulkId\": \"b\\u002d7\",\n\"messages\": [\n{}\n]}\n"
+        );
+        for (text, layout) in [("[{}, {}]", Layout::Array), ("{}", Layout::Single)] {
+            assert_eq!(mended(text, layout, &["{}", "{ }"]), "[\n{},\n{ }\n]\n");
+        }
     }
 }

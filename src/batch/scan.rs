@@ -5,18 +5,19 @@ use std::io::{self, BufRead};
 
 use memchr::{memchr_iter, memrchr};
 
-use super::read::Limits;
+use super::read::{Layout, Limits};
+use super::skip;
 use super::syntax::{Event, Slip, Step, Syntax};
 
 mod lines;
 
-pub(super) use lines::Lines;
+pub(super) use lines::{Lines, spaces_at_end};
 
 /// All members of the head together may have this many bytes, with their keys.
 pub(super) const HEAD_BYTES_MAX: usize = 1 << 20;
 
-/// The key of the rows.
-pub(super) const ROWS_KEY: &str = "data";
+/// The keys under which one dialect or another keeps its rows.
+pub(super) const ROWS_KEYS: [&str; 4] = ["data", "messages", "destination", "users"];
 
 const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
 
@@ -45,6 +46,13 @@ impl Place {
         self
     }
 
+    /// The place of the character of which `bytes` bytes have been passed; the same if none.
+    pub(super) fn before(mut self, bytes: u64) -> Self {
+        self.offset -= bytes;
+        self.column -= bytes.min(1);
+        self
+    }
+
     fn pass(&mut self, bytes: &[u8]) {
         self.offset += bytes.len() as u64;
         match memrchr(b'\n', bytes) {
@@ -61,26 +69,20 @@ fn characters(bytes: &[u8]) -> u64 {
     bytes.iter().filter(|&&byte| byte & 0xc0 != 0x80).count() as u64
 }
 
-/// Which parts are handed out with their bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Keep {
-    /// Members of the head.
-    Head,
-    /// Rows.
-    Rows,
-}
-
 /// One part of a batch file.
 #[derive(Debug)]
 pub(super) enum Part {
     /// A member of the head; its value's bytes are in [`Walk::bytes`].
     Member(Member),
-    /// A row; its bytes are in [`Walk::bytes`].
+    /// A list of rows begins.
+    List(List),
+    /// A row. Its bytes are in [`Walk::bytes`] if it is the first one of a list, or while
+    /// [`Walk::keep_rows`] asks for them.
     Row(RowPart),
     /// The text is not JSON from here on; nothing follows.
     Slip(Slip, Place),
-    /// The JSON is not an object; nothing follows.
-    NotObject(Place, u8),
+    /// The JSON is neither an object nor an array; nothing follows.
+    NotBatch(Place),
     /// There is nothing but space in the file.
     Empty,
     /// The file is larger than it may be; nothing follows.
@@ -98,10 +100,23 @@ pub(super) struct Member {
     pub(super) key_place: Place,
     /// Where the value begins.
     pub(super) place: Place,
+    /// Whether even its key is missing because the head is too long.
+    pub(super) key_too_long: bool,
     /// Whether its bytes are missing because the head is too long.
     pub(super) too_long: bool,
     /// Where it is nested too deeply.
     pub(super) too_deep: Option<Place>,
+}
+
+/// A list of rows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct List {
+    /// Its key; `None` when it is all that there is.
+    pub(super) key: Option<&'static str>,
+    /// Where its key begins.
+    pub(super) key_place: Place,
+    /// Where it begins itself.
+    pub(super) place: Place,
 }
 
 /// A row.
@@ -109,7 +124,9 @@ pub(super) struct Member {
 pub(super) struct RowPart {
     /// Where it begins.
     pub(super) place: Place,
-    /// Whether its bytes are missing because there are too many.
+    /// Bytes before it and in it.
+    pub(super) end: u64,
+    /// Whether it has too many bytes.
     pub(super) too_long: bool,
     /// Where it is nested too deeply.
     pub(super) too_deep: Option<Place>,
@@ -171,7 +188,7 @@ impl<R: BufRead> Text<R> {
                     self.source.consume(1);
                     self.place.offset += 1;
                 }
-                Some(0xfe | 0xff) if at == 0 => return Ok(Some(Slip::ZeroByte)),
+                Some(0xfe | 0xff) if at == 0 => return Ok(Some(Slip::WideEncoding)),
                 _ if at == 0 => return Ok(None),
                 _ => return Ok(Some(Slip::Encoding)),
             }
@@ -191,6 +208,18 @@ impl<R: BufRead> Text<R> {
         self.keeping = None;
         self.overflow = false;
         self.too_deep = None;
+    }
+
+    /// Passes the announced value if the whole of it is at hand and nothing about it is unusual.
+    fn pass_value(&mut self) -> io::Result<bool> {
+        let bytes = self.source.fill_buf()?;
+        let Some(length) = skip::value(bytes, self.syntax.depth_left()) else {
+            return Ok(false);
+        };
+        self.place.pass(&bytes[..length]);
+        self.source.consume(length);
+        self.syntax.passed();
+        Ok(true)
     }
 
     fn next(&mut self) -> io::Result<Found> {
@@ -225,7 +254,10 @@ impl<R: BufRead> Text<R> {
             match step {
                 Step::More | Step::Event(Event::TooDeep) => {}
                 Step::Event(event) => return Ok(Found::Event(event)),
-                Step::Slip(slip) => return Ok(Found::Slip(slip)),
+                Step::Slip(slip) => {
+                    self.place = self.place.before(self.syntax.begun_bytes());
+                    return Ok(Found::Slip(slip));
+                }
             }
         }
     }
@@ -234,32 +266,57 @@ impl<R: BufRead> Text<R> {
 /// A `.json` file, walked through.
 pub(super) struct Walk<R> {
     text: Text<R>,
-    keep: Keep,
     row_bytes_max: usize,
     head_bytes_left: usize,
     stand: Stand,
-    in_rows: bool,
-    rows_seen: bool,
+    /// Lists of rows that were met.
+    lists: Vec<&'static str>,
+    /// Rows of the present list that were met.
+    rows: u64,
+    /// Whether the bytes of rows are asked for.
+    keeps_rows: bool,
+    /// The row in which the text stopped being JSON, in its list.
+    broken_row: Option<(Layout, u64)>,
+    /// Where the outermost value begins, and where it ends once it has.
+    whole: (Place, u64),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stand {
     Start,
     Within,
+    /// In a list of rows.
+    Rows,
+    /// In a list of rows that is the whole of the file.
+    Array,
     Ended,
 }
 
 impl<R: BufRead> Walk<R> {
     /// Begins at the start of `source`.
-    pub(super) fn new(source: R, limits: &Limits, keep: Keep) -> Self {
+    pub(super) fn new(source: R, limits: &Limits) -> Self {
         Self {
             text: Text::new(source, limits),
-            keep,
             row_bytes_max: limits.row_bytes_max,
             head_bytes_left: HEAD_BYTES_MAX,
             stand: Stand::Start,
-            in_rows: false,
-            rows_seen: false,
+            lists: Vec::new(),
+            rows: 0,
+            keeps_rows: false,
+            broken_row: None,
+            whole: (Place::START, 0),
+        }
+    }
+
+    /// The outermost value as the one row of its file, once it has ended.
+    pub(super) fn whole(&self) -> RowPart {
+        let (place, end) = self.whole;
+        RowPart {
+            place,
+            end,
+            too_long: end - place.offset > self.row_bytes_max as u64,
+            too_deep: None,
+            slip: None,
         }
     }
 
@@ -268,47 +325,74 @@ impl<R: BufRead> Walk<R> {
         &self.text.kept
     }
 
-    /// Whether the array of rows was met.
-    pub(super) fn has_rows(&self) -> bool {
-        self.rows_seen
+    /// Whether the bytes of rows are handed out.
+    pub(super) fn keeps_rows(&self) -> bool {
+        self.keeps_rows
+    }
+
+    /// Whether the bytes of rows are handed out from here on, which is slow.
+    pub(super) fn keep_rows(&mut self, keeps_rows: bool) {
+        self.keeps_rows = keeps_rows;
+    }
+
+    /// The row in which the text stopped being JSON, and where it stands; `None` if it did so
+    /// elsewhere, or is JSON.
+    pub(super) fn broken_row(&self) -> Option<(Layout, u64)> {
+        self.broken_row
     }
 
     /// The next part.
     pub(super) fn next(&mut self) -> io::Result<Part> {
-        if self.stand == Stand::Start {
-            self.stand = Stand::Within;
-            if let Some(slip) = self.text.begin()? {
-                return Ok(self.slip(slip));
-            }
-            match self.text.next()? {
-                Found::Event(Event::ValueStart(b'{')) => self.text.syntax.watch(1),
-                Found::Event(Event::ValueStart(byte)) => {
-                    self.stand = Stand::Ended;
-                    return Ok(Part::NotObject(self.text.place, byte));
-                }
-                Found::Slip(Slip::Truncated) => {
-                    self.stand = Stand::Ended;
-                    return Ok(Part::Empty);
-                }
-                other => return Ok(self.last(&other)),
-            }
+        match self.stand {
+            Stand::Start => self.begin(),
+            Stand::Ended => Ok(Part::End),
+            Stand::Rows | Stand::Array => self.next_row(),
+            Stand::Within => match self.text.next()? {
+                Found::Event(Event::KeyStart) => self.member(),
+                Found::Event(_) => self.close(),
+                other => Ok(self.last(&other)),
+            },
         }
-        if self.stand == Stand::Ended {
-            return Ok(Part::End);
-        }
-        if self.in_rows {
-            return self.next_row();
+    }
+
+    fn begin(&mut self) -> io::Result<Part> {
+        self.stand = Stand::Within;
+        if let Some(slip) = self.text.begin()? {
+            return Ok(self.slip(slip));
         }
         match self.text.next()? {
-            Found::Event(Event::KeyStart) => self.member(),
+            Found::Event(Event::ValueStart(b'{')) => {
+                self.whole.0 = self.text.place;
+                self.text.syntax.watch(1);
+                self.next()
+            }
+            Found::Event(Event::ValueStart(b'[')) => {
+                self.text.syntax.watch(1);
+                self.stand = Stand::Array;
+                Ok(Part::List(List {
+                    key: None,
+                    key_place: self.text.place,
+                    place: self.text.place,
+                }))
+            }
             Found::Event(_) => {
-                // The outermost object has ended; nothing but space may follow.
-                self.text.syntax.watch(usize::MAX);
-                let found = self.text.next()?;
-                Ok(self.last(&found))
+                self.stand = Stand::Ended;
+                Ok(Part::NotBatch(self.text.place))
+            }
+            Found::Slip(Slip::Truncated) => {
+                self.stand = Stand::Ended;
+                Ok(Part::Empty)
             }
             other => Ok(self.last(&other)),
         }
+    }
+
+    /// The outermost value has ended; nothing but space may follow.
+    fn close(&mut self) -> io::Result<Part> {
+        self.whole.1 = self.text.place.offset;
+        self.text.syntax.watch(usize::MAX);
+        let found = self.text.next()?;
+        Ok(self.last(&found))
     }
 
     fn member(&mut self) -> io::Result<Part> {
@@ -326,14 +410,21 @@ impl<R: BufRead> Walk<R> {
             Found::Event(Event::ValueStart(first)) => first,
             other => return Ok(self.last(&other)),
         };
-        if key == ROWS_KEY && first == b'[' && !self.rows_seen {
-            self.rows_seen = true;
-            self.in_rows = true;
-            self.text.syntax.watch(2);
-            return self.next_row();
-        }
         let place = self.text.place;
-        if self.keep == Keep::Head && !key_too_long {
+        let list = ROWS_KEYS.into_iter().find(|rows_key| *rows_key == key);
+        let is_list = |key: &&'static str| first == b'[' && !self.lists.contains(key);
+        if let Some(key) = list.filter(is_list) {
+            self.lists.push(key);
+            self.rows = 0;
+            self.stand = Stand::Rows;
+            self.text.syntax.watch(2);
+            return Ok(Part::List(List {
+                key: Some(key),
+                key_place,
+                place,
+            }));
+        }
+        if !key_too_long {
             self.text.keep(self.head_bytes_left);
         }
         match self.text.next()? {
@@ -345,6 +436,7 @@ impl<R: BufRead> Walk<R> {
             key,
             key_place,
             place,
+            key_too_long,
             too_long: key_too_long || self.text.overflow,
             too_deep: self.text.too_deep,
         }))
@@ -352,28 +444,50 @@ impl<R: BufRead> Walk<R> {
 
     fn next_row(&mut self) -> io::Result<Part> {
         match self.text.next()? {
-            Found::Event(Event::ValueStart(_)) => {}
+            Found::Event(Event::ValueStart(_)) => self.row(),
+            Found::Event(_) if self.stand == Stand::Array => self.close(),
             Found::Event(_) => {
-                self.in_rows = false;
+                self.stand = Stand::Within;
                 self.text.syntax.watch(1);
-                return self.next();
+                self.next()
             }
-            other => return Ok(self.last(&other)),
-        }
-        let place = self.text.place;
-        match self.keep {
-            Keep::Rows => self.text.keep(self.row_bytes_max),
-            Keep::Head => self.text.note(),
-        }
-        match self.text.next()? {
-            Found::Event(_) => Ok(Part::Row(RowPart {
-                place,
-                too_long: self.text.overflow,
-                too_deep: self.text.too_deep,
-                slip: None,
-            })),
             other => Ok(self.last(&other)),
         }
+    }
+
+    fn row(&mut self) -> io::Result<Part> {
+        let place = self.text.place;
+        self.rows += 1;
+        let keep = self.rows == 1 || self.keeps_rows;
+        if keep {
+            self.text.keep(self.row_bytes_max);
+        } else {
+            self.text.note();
+        }
+        if keep || !self.text.pass_value()? {
+            match self.text.next()? {
+                Found::Event(_) => {}
+                other => {
+                    let layout = match self.lists.last() {
+                        Some(key) if self.stand == Stand::Rows => Layout::Keyed(key),
+                        _ => Layout::Array,
+                    };
+                    self.broken_row = Some((layout, self.rows - 1));
+                    return Ok(self.last(&other));
+                }
+            }
+        }
+        let end = self.text.place.offset;
+        if end > self.text.bytes_max {
+            return Ok(self.last(&Found::TooLarge));
+        }
+        Ok(Part::Row(RowPart {
+            place,
+            end,
+            too_long: end - place.offset > self.row_bytes_max as u64,
+            too_deep: self.text.too_deep,
+            slip: None,
+        }))
     }
 
     fn last(&mut self, found: &Found) -> Part {

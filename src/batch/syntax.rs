@@ -42,50 +42,104 @@ pub(super) enum Slip {
     Truncated,
     /// A byte that is not UTF-8.
     Encoding,
-    /// A zero byte: most likely UTF-16.
+    /// A zero byte beside the first character: most likely UTF-16 or UTF-32.
+    WideEncoding,
+    /// A zero byte anywhere else.
     ZeroByte,
+    /// `<`: HTML or XML.
+    Markup,
+    /// The text begins with something that JSON never begins with.
+    NotJson,
+    /// The first byte of a byte-order mark that is not at the start, or of a full-width character.
+    ByteOrderMark,
+    /// The first byte of a no-break space or of a mark like it.
+    NoBreakSpace,
     /// A comma before a closing bracket.
     TrailingComma,
     /// A value or key follows without a comma.
     MissingComma,
     /// A comma where a value or key belongs.
     ExtraComma,
+    /// A semicolon in place of a comma.
+    Semicolon,
     /// A closing brace too many.
     StrayBrace,
     /// A closing bracket too many.
     StrayBracket,
     /// An object ends with `]`.
     UnclosedObject,
+    /// An array of texts ends with `}`.
+    UnclosedArray,
     /// No colon after a key.
     MissingColon,
+    /// `=` in place of a colon.
+    Equals,
+    /// A colon after a value.
+    StrayColon,
+    /// A colon after a text in an array.
+    KeyInArray,
     /// No value after a colon.
     MissingValue,
     /// `'` instead of `"`.
     SingleQuote,
+    /// Words right after a closing quotation mark.
+    InnerQuote,
     /// A typographic quotation mark or another character outside of a text.
     Typographic,
     /// `//`, `/*` or `#`.
     Comment,
-    /// `NaN`, `Infinity`, a leading plus sign.
+    /// `NaN`, `None`, `NULL` or `Infinity`.
     NotANumber,
-    /// A number such as `012` or `1.`.
+    /// `undefined`.
+    Undefined,
+    /// `True` or `False`, or another word in capitals.
+    Capital,
+    /// A leading plus sign.
+    PlusSign,
+    /// A number without digits before its point.
+    LeadingPoint,
+    /// A number with a zero in front.
+    LeadingZero,
+    /// A number without digits where they belong, as `1.` and `-`.
     BadNumber,
+    /// A number such as `0x1F`.
+    Hexadecimal,
+    /// A number that goes on with letters or marks.
+    NumberAndMore,
     /// A word without quotation marks.
     BareWord,
     /// A key without quotation marks.
     BareKey,
     /// A line break inside a text.
     LineBreak,
-    /// Another control character inside a text.
+    /// A tab inside a text.
+    Tab,
+    /// Another control character, wherever it stands.
     Control,
     /// A backslash followed by something that JSON does not know.
     BadEscape,
+    /// A backslash before an apostrophe.
+    EscapedApostrophe,
+    /// Fewer than four hexadecimal digits after `\u`.
+    BadHexadecimal,
     /// Half of a surrogate pair.
     HalfPair,
     /// A second JSON text follows.
     SecondText,
+    /// A comma follows the end.
+    CommaAfterEnd,
     /// Something else follows the end.
     AfterEnd,
+}
+
+impl Slip {
+    /// Whether the lines after it are not worth reading: the file is no JSON Lines at all.
+    pub(super) fn ends_the_file(self) -> bool {
+        matches!(
+            self,
+            Self::Encoding | Self::WideEncoding | Self::ZeroByte | Self::Markup
+        )
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,8 +184,9 @@ enum Text {
         left: u8,
         value: u16,
     },
-    /// How many more bytes this character has, and the range of the next one.
+    /// How many bytes this character has had and has still, and the range of the next one.
     Character {
+        begun: u8,
         left: u8,
         low: u8,
         high: u8,
@@ -162,6 +217,8 @@ pub(super) struct Syntax {
     expect: Expect,
     inside: Inside,
     inside_key: bool,
+    /// Whether the value that ended last is a text.
+    after_text: bool,
     announced: bool,
     nest: Vec<Nest>,
     depth_max: usize,
@@ -175,10 +232,21 @@ impl Syntax {
             expect: Expect::Value,
             inside: Inside::Nothing,
             inside_key: false,
+            after_text: false,
             announced: false,
             nest: Vec::new(),
             depth_max: depth_max.clamp(1, DEPTH_CEILING),
             watch: 0,
+        }
+    }
+
+    /// A value inside of `levels` containers, of which nothing is read yet and which is watched.
+    pub(super) fn within(levels: usize, depth_max: usize) -> Self {
+        Self {
+            nest: vec![Nest::Array; levels],
+            watch: levels,
+            announced: true,
+            ..Self::new(depth_max)
         }
     }
 
@@ -194,6 +262,17 @@ impl Syntax {
     /// From here on, keys and values inside this many containers are reported.
     pub(super) fn watch(&mut self, containers: usize) {
         self.watch = containers;
+    }
+
+    /// How many more containers may be opened here.
+    pub(super) fn depth_left(&self) -> usize {
+        self.depth_max.saturating_sub(self.nest.len())
+    }
+
+    /// The value that was announced has been passed over and is sound.
+    pub(super) fn passed(&mut self) {
+        self.announced = false;
+        self.end_value();
     }
 
     /// Reads on. Says how many bytes are used up, and why it stopped.
@@ -230,6 +309,14 @@ impl Syntax {
         (bytes.len(), Step::More)
     }
 
+    /// How many bytes before a slip belong to it: those of a character that turned out to be none.
+    pub(super) fn begun_bytes(&self) -> u64 {
+        match self.inside {
+            Inside::Text(Text::Character { begun, .. }) => begun.into(),
+            _ => 0,
+        }
+    }
+
     /// The text has ended. `Err` when it should have gone on.
     pub(super) fn finish(&mut self) -> Result<(), Slip> {
         if let Inside::Number(number) = self.inside {
@@ -254,12 +341,16 @@ impl Syntax {
                 self.expect = Expect::Value;
                 Taken::Byte
             }
-            Expect::Colon => Taken::Wrong(foreign(byte).unwrap_or(Slip::MissingColon)),
+            Expect::Colon => Taken::Wrong(match byte {
+                b'=' => Slip::Equals,
+                _ => foreign(byte).unwrap_or(Slip::MissingColon),
+            }),
             Expect::CommaOrEnd => self.after_value(byte),
             Expect::Nothing => Taken::Wrong(match byte {
                 b'}' => Slip::StrayBrace,
                 b']' => Slip::StrayBracket,
                 b'{' | b'[' => Slip::SecondText,
+                b',' => Slip::CommaAfterEnd,
                 _ => foreign(byte).unwrap_or(Slip::AfterEnd),
             }),
         }
@@ -303,8 +394,20 @@ impl Syntax {
             (b',', ..) => Taken::Wrong(Slip::ExtraComma),
             (b'}', ..) => Taken::Wrong(Slip::StrayBrace),
             (b']', ..) => Taken::Wrong(Slip::StrayBracket),
-            (b'N' | b'I' | b'+' | b'.', ..) => Taken::Wrong(Slip::NotANumber),
-            _ => Taken::Wrong(foreign(byte).unwrap_or(Slip::BareWord)),
+            // The second byte of UTF-16, or the first one when the high byte comes first.
+            (0, Expect::FirstValueOrEnd, _) if self.nest.len() == 1 => {
+                Taken::Wrong(Slip::WideEncoding)
+            }
+            (0, _, None) => Taken::Wrong(Slip::WideEncoding),
+            _ => Taken::Wrong(foreign(byte).unwrap_or(match (byte, self.nest.last()) {
+                (_, None) => Slip::NotJson,
+                (b'N' | b'I', _) => Slip::NotANumber,
+                (b'u', _) => Slip::Undefined,
+                (b'A'..=b'Z', _) => Slip::Capital,
+                (b'+', _) => Slip::PlusSign,
+                (b'.', _) => Slip::LeadingPoint,
+                _ => Slip::BareWord,
+            })),
         }
     }
 
@@ -324,6 +427,9 @@ impl Syntax {
             b'}' => Taken::Wrong(Slip::TrailingComma),
             b']' => Taken::Wrong(Slip::UnclosedObject),
             b',' => Taken::Wrong(Slip::ExtraComma),
+            0 if self.expect == Expect::FirstKeyOrEnd && self.nest.len() == 1 => {
+                Taken::Wrong(Slip::WideEncoding)
+            }
             _ => Taken::Wrong(foreign(byte).unwrap_or(Slip::BareKey)),
         }
     }
@@ -340,8 +446,13 @@ impl Syntax {
                 Taken::Byte
             }
             (b'}', Some(Nest::Object)) | (b']', Some(Nest::Array)) => self.close(),
+            (b'}', Some(Nest::Array)) if self.after_text => Taken::Wrong(Slip::UnclosedArray),
             (b'}', _) => Taken::Wrong(Slip::StrayBrace),
             (b']', _) => Taken::Wrong(Slip::UnclosedObject),
+            (b';', _) => Taken::Wrong(Slip::Semicolon),
+            (b':', Some(Nest::Array)) if self.after_text => Taken::Wrong(Slip::KeyInArray),
+            (b':', _) => Taken::Wrong(Slip::StrayColon),
+            (b'a'..=b'z' | b'A'..=b'Z', _) if self.after_text => Taken::Wrong(Slip::InnerQuote),
             _ => Taken::Wrong(foreign(byte).unwrap_or(Slip::MissingComma)),
         }
     }
@@ -369,6 +480,7 @@ impl Syntax {
     }
 
     fn end_value(&mut self) -> Taken {
+        self.after_text = matches!(self.inside, Inside::Text(_));
         self.inside = Inside::Nothing;
         self.expect = if self.nest.is_empty() {
             Expect::Nothing
@@ -391,6 +503,7 @@ impl Syntax {
                 b'\\' => Ok(Text::Escape),
                 b'\n' | b'\r' => Err(Slip::LineBreak),
                 0 => Err(Slip::ZeroByte),
+                b'\t' => Err(Slip::Tab),
                 1..=0x1f => Err(Slip::Control),
                 0x20..=0x7f => Ok(Text::Plain),
                 0x80.. => character(byte).ok_or(Slip::Encoding),
@@ -398,10 +511,11 @@ impl Syntax {
             Text::Escape => match byte {
                 b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Ok(Text::Plain),
                 b'u' => Ok(Text::Hex { left: 4, value: 0 }),
+                b'\'' => Err(Slip::EscapedApostrophe),
                 _ => Err(Slip::BadEscape),
             },
             Text::Hex { left, value } => match (hex(byte, value), left) {
-                (None, _) => Err(Slip::BadEscape),
+                (None, _) => Err(Slip::BadHexadecimal),
                 (Some(0xd800..=0xdbff), 1) => Ok(Text::SecondBackslash),
                 (Some(0xdc00..=0xdfff), 1) => Err(Slip::HalfPair),
                 (Some(_), 1) => Ok(Text::Plain),
@@ -414,7 +528,7 @@ impl Syntax {
             Text::SecondU if byte == b'u' => Ok(Text::SecondHex { left: 4, value: 0 }),
             Text::SecondBackslash | Text::SecondU => Err(Slip::HalfPair),
             Text::SecondHex { left, value } => match (hex(byte, value), left) {
-                (None, _) => Err(Slip::BadEscape),
+                (None, _) => Err(Slip::BadHexadecimal),
                 (Some(0xdc00..=0xdfff), 1) => Ok(Text::Plain),
                 (Some(_), 1) => Err(Slip::HalfPair),
                 (Some(value), _) => Ok(Text::SecondHex {
@@ -422,10 +536,16 @@ impl Syntax {
                     value,
                 }),
             },
-            Text::Character { left, low, high } => match byte {
+            Text::Character {
+                begun,
+                left,
+                low,
+                high,
+            } => match byte {
                 _ if byte < low || byte > high => Err(Slip::Encoding),
                 _ if left == 1 => Ok(Text::Plain),
                 _ => Ok(Text::Character {
+                    begun: begun + 1,
                     left: left - 1,
                     low: 0x80,
                     high: 0xbf,
@@ -459,6 +579,7 @@ impl Syntax {
             (Number::Minus, b'0') => Number::Zero,
             (Number::Minus, b'1'..=b'9') | (Number::Whole, b'0'..=b'9') => Number::Whole,
             (Number::Minus, b'I' | b'N') => return Taken::Wrong(Slip::NotANumber),
+            (Number::Minus, b'.') => return Taken::Wrong(Slip::LeadingPoint),
             (Number::Zero | Number::Whole, b'.') => Number::Point,
             (Number::Zero | Number::Whole | Number::Fraction, b'e' | b'E') => Number::Exponent,
             (Number::Point | Number::Fraction, b'0'..=b'9') => Number::Fraction,
@@ -466,7 +587,13 @@ impl Syntax {
             (Number::Exponent | Number::ExponentSign | Number::ExponentDigits, b'0'..=b'9') => {
                 Number::ExponentDigits
             }
-            (Number::Zero, b'0'..=b'9') => return Taken::Wrong(Slip::BadNumber),
+            (Number::Zero, b'0'..=b'9') => return Taken::Wrong(Slip::LeadingZero),
+            (Number::Zero, b'x' | b'X') => return Taken::Wrong(Slip::Hexadecimal),
+            (_, b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'-' | b'+' | b'.' | b'/')
+                if number.may_end() =>
+            {
+                return Taken::Wrong(Slip::NumberAndMore);
+            }
             _ if number.may_end() => {
                 // The byte after a number is not part of it: it is looked at once more.
                 return match self.end_value() {
@@ -487,6 +614,7 @@ impl Syntax {
                 self.inside = Inside::Word(rest);
                 Taken::Byte
             }
+            _ if self.nest.is_empty() => Taken::Wrong(Slip::NotJson),
             _ => Taken::Wrong(Slip::BareWord),
         }
     }
@@ -534,6 +662,10 @@ fn foreign(byte: u8) -> Option<Slip> {
         b'\'' | b'`' => Some(Slip::SingleQuote),
         b'/' | b'#' => Some(Slip::Comment),
         0 => Some(Slip::ZeroByte),
+        1..=0x1f => Some(Slip::Control),
+        b'<' => Some(Slip::Markup),
+        0xc2 => Some(Slip::NoBreakSpace),
+        0xef => Some(Slip::ByteOrderMark),
         0x80.. => Some(match character(byte) {
             Some(_) => Slip::Typographic,
             None => Slip::Encoding,
@@ -554,7 +686,12 @@ fn character(byte: u8) -> Option<Text> {
         0xf4 => (3, 0x80, 0x8f),
         _ => return None,
     };
-    Some(Text::Character { left, low, high })
+    Some(Text::Character {
+        begun: 1,
+        left,
+        low,
+        high,
+    })
 }
 
 fn hex(byte: u8, value: u16) -> Option<u16> {
@@ -586,6 +723,9 @@ mod tests {
 
     use super::*;
 
+    const BATCH: &str = r#"{"message": "Zo\u00eb \ud83d\ude00 é", "rows": -1.5e+3,
+ "allowDuplicate": true, "x": [null, false, 0, {}, []], "data": [{"to": "+31612345001"}]}"#;
+
     fn read(bytes: &[u8], piece: usize) -> Result<(), (usize, Slip)> {
         let mut syntax = Syntax::new(DEPTH_CEILING);
         let mut at = 0;
@@ -597,7 +737,7 @@ mod tests {
                 rest = &rest[used..];
                 match step {
                     Step::More | Step::Event(_) => {}
-                    Step::Slip(slip) => return Err((at, slip)),
+                    Step::Slip(slip) => return Err((at - syntax.begun_bytes() as usize, slip)),
                 }
             }
         }
@@ -618,6 +758,7 @@ mod tests {
             ("{}}", 2, Slip::StrayBrace),
             ("{}]", 2, Slip::StrayBracket),
             (r#"[{"a":1]"#, 7, Slip::UnclosedObject),
+            (r#"{"a":["b"}"#, 9, Slip::UnclosedArray),
             (r#"{"a" 1}"#, 5, Slip::MissingColon),
             (r#"{"a":}"#, 5, Slip::MissingValue),
             ("{'a':1}", 1, Slip::SingleQuote),
@@ -625,13 +766,36 @@ mod tests {
             ("[1] // x", 4, Slip::Comment),
             ("[NaN]", 1, Slip::NotANumber),
             ("[-Infinity]", 2, Slip::NotANumber),
-            ("[012]", 2, Slip::BadNumber),
+            ("[undefined]", 1, Slip::Undefined),
+            ("[+1]", 1, Slip::PlusSign),
+            ("[.5]", 1, Slip::LeadingPoint),
+            ("[012]", 2, Slip::LeadingZero),
             ("[1.]", 3, Slip::BadNumber),
-            ("[True]", 1, Slip::BareWord),
+            ("[0x1F]", 2, Slip::Hexadecimal),
+            ("[2026-11-21]", 5, Slip::NumberAndMore),
+            ("[True]", 1, Slip::Capital),
+            ("[yes]", 1, Slip::BareWord),
             ("{a:1}", 1, Slip::BareKey),
+            (r#"["a": 1]"#, 4, Slip::KeyInArray),
+            (r#"{"a": 1: 2}"#, 7, Slip::StrayColon),
+            (r#"{"a" = 1}"#, 5, Slip::Equals),
+            ("[1; 2]", 2, Slip::Semicolon),
+            (r#"["say "hi""]"#, 7, Slip::InnerQuote),
             ("[\"a\nb\"]", 3, Slip::LineBreak),
-            ("[\"a\tb\"]", 3, Slip::Control),
+            ("[\"a\tb\"]", 3, Slip::Tab),
+            ("[\"a\u{b}b\"]", 3, Slip::Control),
             (r#"["\x"]"#, 3, Slip::BadEscape),
+            (r#"["\'"]"#, 3, Slip::EscapedApostrophe),
+            (r#"["\u12g4"]"#, 6, Slip::BadHexadecimal),
+            ("<html>", 0, Slip::Markup),
+            ("to;name", 1, Slip::NotJson),
+            ("+31612345001;Ana", 0, Slip::NotJson),
+            ("[1]\u{feff}", 3, Slip::ByteOrderMark),
+            ("[1,\u{a0}2]", 3, Slip::NoBreakSpace),
+            ("{\0\"\0", 1, Slip::WideEncoding),
+            ("\0{", 0, Slip::WideEncoding),
+            ("{}\0\0", 2, Slip::ZeroByte),
+            ("{}, {}", 2, Slip::CommaAfterEnd),
             (r#"["\ud83d x"]"#, 8, Slip::HalfPair),
             (r#"["\udc00"]"#, 7, Slip::HalfPair),
             ("{}\n{}", 3, Slip::SecondText),
@@ -639,7 +803,8 @@ mod tests {
         ] {
             assert_eq!(read(text.as_bytes(), 64), Err((at, slip)), "{text}");
         }
-        assert_eq!(read(b"[\"\xe9\"]", 64), Err((3, Slip::Encoding)));
+        assert_eq!(read(b"[\"\xe9\"]", 64), Err((2, Slip::Encoding)));
+        assert_eq!(read(b"[\"\xf0\x9f\x98\"]", 1), Err((2, Slip::Encoding)));
         assert_eq!(read(b"[\"\xff\"]", 64), Err((2, Slip::Encoding)));
     }
 
@@ -657,6 +822,41 @@ mod tests {
             let ours = read(text.as_bytes(), piece);
             prop_assert!(ours.is_ok() == theirs || (large && ours.is_ok()), "{text} {ours:?}");
             prop_assert_eq!(ours, read(text.as_bytes(), 1024));
+        }
+
+        /// Whoever looks at the place that is named must find the slip there: what stands before it
+        /// could still become JSON, and with that byte it never can.
+        #[test]
+        fn the_place_is_the_first_byte_that_cannot_stand(
+            at in 0..BATCH.len(), byte: u8, how in 0..3, piece in 1_usize..9,
+        ) {
+            let mut text = BATCH.as_bytes().to_vec();
+            match how {
+                0 => text[at] = byte,
+                1 => text.insert(at, byte),
+                _ => drop(text.remove(at)),
+            }
+            let theirs = serde_json::from_slice::<serde_json::Value>(&text);
+            let Err((at, slip)) = read(&text, piece) else {
+                prop_assert!(theirs.is_ok(), "{theirs:?}");
+                return Ok(());
+            };
+            prop_assert!(theirs.is_err(), "{slip:?}");
+            if slip == Slip::Encoding {
+                let utf8 = std::str::from_utf8(&text).expect_err("it is not UTF-8");
+                prop_assert_eq!(utf8.valid_up_to(), at);
+                return Ok(());
+            }
+            let could_go_on = |text: &[u8]| {
+                let read = serde_json::from_slice::<serde_json::Value>(text);
+                read.map_or_else(|error| error.is_eof(), |_| true)
+            };
+            prop_assert!(could_go_on(&text[..at]), "{slip:?} at {at}");
+            if slip != Slip::Truncated {
+                // The common parser looks at the four digits of an escape at once.
+                let with_it = [&text[..=at], b"000"].concat();
+                prop_assert!(!could_go_on(&with_it), "{slip:?} at {at}");
+            }
         }
 
         /// A text in any language must pass, and its bytes must not when one is lost.

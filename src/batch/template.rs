@@ -1,65 +1,71 @@
 //! An approved template becomes the JSON Schema that its messages must satisfy.
 //!
-//! Definitions are read as the Cloud API's list of templates gives them. Where they come from is
-//! for others to know.
+//! `definition` reads what providers list, `shape` says what varies, `parts` puts together what a
+//! row and its head say, `check` holds that against the schema and `filling` makes of it what
+//! providers are given. Where definitions come from is for others to know.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
 use jsonschema::Validator;
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
 use super::fault::{Code, Trouble};
-use super::marks::{Brackets, Piece, pieces};
 use super::values::Filled;
-use super::{Content, Parameter, Phone};
+use super::{Content, Phone};
 
+mod check;
 mod definition;
+mod example;
+mod filling;
+mod parts;
+mod places;
+mod plain;
+mod reads;
 mod schema;
+mod shape;
+mod text;
+#[cfg(test)]
+mod trial;
+mod variable;
+mod words;
 
 pub use definition::TemplateProblem;
-pub(super) use schema::HINTS_MAX;
+pub(super) use parts::{
+    HeadParts, PLACEHOLDERS_MAX, Parts, keys_twice, resolve, second_value, too_many, wrong_count,
+};
+pub(super) use places::{HeaderNeed, Places};
+use schema::PRODUCTS_MAX;
+pub use variable::Variable;
+pub(super) use words::{is_marked, unfinished};
 
-/// The longest body after substitution, in characters.
-pub const BODY_CHARS_MAX: usize = 1024;
+/// How many unknown names of one row are compared with the known ones.
+pub(super) const HINTS_MAX: usize = 5;
 
 /// The templates of one tenant, whether they can be sent or not. Cloning is cheap.
 #[derive(Clone, Debug, Default)]
 pub struct Templates {
     by_name: Arc<HashMap<String, BTreeMap<String, Arc<Template>>>>,
+    by_id: Arc<HashMap<String, Vec<Arc<Template>>>>,
 }
 
 /// One template in one language.
 pub struct Template {
+    /// The provider's own id; empty if the definition has none.
+    id: String,
     name: String,
     language: String,
     status: String,
-    authentication: bool,
-    /// Whether its placeholders have names; otherwise they are numbered.
-    named: bool,
-    body: Vec<Segment>,
-    /// The names or numbers of the placeholders, in the order of the template.
-    names: Vec<String>,
-    /// An example value for each of them.
-    examples: Vec<String>,
-    /// How often each of them stands in the body.
-    uses: Vec<usize>,
-    /// Characters of the body that are not placeholders.
-    fixed_chars: usize,
-    /// The component that this version cannot fill; empty if there is none.
+    /// Whether the provider sends templates in this state.
+    sendable: bool,
+    shape: shape::Shape,
+    /// The component that cannot be filled; empty if there is none.
     unsupported: String,
+    /// The provider's own names for what varies.
+    variables: BTreeMap<String, Variable>,
     schema: Json,
     validator: Validator<Filled>,
-}
-
-/// A piece of a body.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Segment {
-    /// Words that stand as they are.
-    Words(String),
-    /// The placeholder at this place in the order.
-    Mark(usize),
 }
 
 /// Why a name and language find no template that can be sent.
@@ -72,10 +78,11 @@ pub(super) enum LookupTrouble {
 }
 
 impl Templates {
-    /// Reads definitions: each file is one template, an array of them, or a whole `{"data": […]}`
-    /// answer. What cannot be read is told and left out.
+    /// Reads definitions: each file is one template, an array of them, or a whole answer with
+    /// them, as the Cloud API or Infobip gives it. What cannot be read is told and left out.
     pub fn parse(files: &[(String, Vec<u8>)]) -> (Self, Vec<TemplateProblem>) {
         let mut by_name: HashMap<String, BTreeMap<String, Arc<Template>>> = HashMap::new();
+        let mut by_id: HashMap<String, Vec<Arc<Template>>> = HashMap::new();
         let mut problems = Vec::new();
         for (file, bytes) in files {
             let mut problem = |text: String| {
@@ -85,24 +92,35 @@ impl Templates {
                 });
             };
             for read in definition::read(bytes) {
-                match read {
-                    Err(text) => problem(text),
-                    Ok(template) => {
-                        let languages = by_name.entry(template.name.clone()).or_default();
-                        if languages.contains_key(&template.language) {
-                            problem(format!(
-                                "`{}` in `{}` is defined twice; the first definition stays",
-                                template.name, template.language
-                            ));
-                        } else {
-                            languages.insert(template.language.clone(), Arc::new(template));
-                        }
+                let template = match read {
+                    Ok(template) => Arc::new(template),
+                    Err(text) => {
+                        problem(text);
+                        continue;
                     }
+                };
+                let languages = by_name.entry(template.name.clone()).or_default();
+                if languages.contains_key(&template.language) {
+                    problem(format!(
+                        "`{}` in `{}` is defined twice; the first definition stays",
+                        template.name, template.language
+                    ));
+                    continue;
                 }
+                if !template.id.is_empty() {
+                    let sharing = by_id.entry(template.id.clone()).or_default();
+                    sharing.push(template.clone());
+                }
+                languages.insert(template.language.clone(), template);
             }
         }
-        let by_name = Arc::new(by_name);
-        (Self { by_name }, problems)
+        let (by_name, by_id) = (Arc::new(by_name), Arc::new(by_id));
+        (Self { by_name, by_id }, problems)
+    }
+
+    /// The templates with this id of the provider's, in their several languages.
+    pub fn by_id(&self, id: &str) -> &[Arc<Template>] {
+        self.by_id.get(id).map_or(&[], Vec::as_slice)
     }
 
     /// The template with this name and language, whether it can be sent or not.
@@ -112,14 +130,16 @@ impl Templates {
 
     /// The templates that can be sent, by name and language.
     pub fn usable(&self) -> Vec<&Arc<Template>> {
-        let mut usable: Vec<_> = self
-            .by_name
-            .values()
-            .flat_map(BTreeMap::values)
-            .filter(|template| template.is_usable())
-            .collect();
-        usable.sort_by_key(|template| (&template.name, &template.language));
+        let mut usable = self.all();
+        usable.retain(|template| template.is_usable());
         usable
+    }
+
+    /// All templates, whether they can be sent or not, by name and language.
+    pub fn all(&self) -> Vec<&Arc<Template>> {
+        let mut all: Vec<_> = self.by_name.values().flat_map(BTreeMap::values).collect();
+        all.sort_by_key(|template| (&template.name, &template.language));
+        all
     }
 
     /// How many templates there are, whether they can be sent or not.
@@ -132,7 +152,7 @@ impl Templates {
         self.by_name.is_empty()
     }
 
-    /// The JSON Schema for the values of the placeholders of one row.
+    /// The JSON Schema for what a row says to this template.
     pub fn schema(&self, name: &str, language: &str) -> Option<Json> {
         self.get(name, language).map(|template| template.schema())
     }
@@ -149,7 +169,7 @@ impl Templates {
             Content::Text { body, .. } => Some(body.clone()),
             Content::Template(filling) => {
                 let template = self.get(&filling.name, &filling.language)?;
-                Some(template.text(&filling.body))
+                Some(template.text(filling))
             }
             _ => None,
         }
@@ -182,7 +202,7 @@ impl Templates {
                 },
             }));
         };
-        if template.status != definition::APPROVED {
+        if !template.sendable {
             return Err(LookupTrouble::Name(Trouble {
                 code: Code::TemplateNotApproved,
                 expected: "a template whose status is APPROVED".into(),
@@ -193,12 +213,49 @@ impl Templates {
         if !template.unsupported.is_empty() {
             return Err(LookupTrouble::Name(Trouble {
                 code: Code::TemplateUnsupported,
-                expected: "a template that needs values in its body only".into(),
+                expected: "a template whose components can all be filled".into(),
                 found: format!("a template with {}", template.unsupported),
-                hint: "use a template without it: this version fills the body only".into(),
+                hint: "use a template without it".into(),
             }));
         }
         Ok(template)
+    }
+
+    /// The template to send that has this id with its provider, or why there is none. Without a
+    /// language the id must mean one template alone.
+    pub(super) fn find_by_id(
+        &self,
+        id: &str,
+        language: Option<&str>,
+    ) -> Result<Arc<Template>, Trouble> {
+        let all = self.by_id(id);
+        let wanted = |template: &&Arc<Template>| {
+            language.is_none_or(|language| template.language == language)
+        };
+        let found: Vec<&Arc<Template>> = all.iter().filter(wanted).collect();
+        match found.as_slice() {
+            [one] => match self.find(&one.name, &one.language) {
+                Ok(template) => Ok(Arc::clone(template)),
+                Err(LookupTrouble::Name(trouble) | LookupTrouble::Language(trouble)) => {
+                    Err(trouble)
+                }
+            },
+            [] if all.is_empty() => Err(Trouble::new(
+                Code::TemplateUnknown,
+                "the id of one of your templates",
+                "an id that none of them has",
+            )
+            .hint("ask your operator for the ids in your template definitions")),
+            _ => {
+                let known = quoted_list(all.iter().map(|template| &template.language));
+                let expected = format!("a language of this template: {known}");
+                let found = match language {
+                    Some(_) => "another language",
+                    None => "none",
+                };
+                Err(Trouble::new(Code::TemplateLanguage, expected, found))
+            }
+        }
     }
 
     /// The languages of a template, for whoever forgot to name one.
@@ -238,87 +295,83 @@ impl Template {
         &self.language
     }
 
-    /// Whether messages can be sent with it.
-    pub fn is_usable(&self) -> bool {
-        self.status == definition::APPROVED && self.unsupported.is_empty()
+    /// The provider's own id; empty if the definition has none.
+    pub fn id(&self) -> &str {
+        &self.id
     }
 
-    /// The JSON Schema (draft 2020-12) for the values of the placeholders of one row.
+    /// Its status, as the provider says it.
+    pub fn status(&self) -> &str {
+        &self.status
+    }
+
+    /// Why no message can be sent with it; `None` when messages can.
+    pub fn obstacle(&self) -> Option<String> {
+        if !self.sendable {
+            Some("it is not approved".into())
+        } else if self.unsupported.is_empty() {
+            None
+        } else {
+            Some(format!("it has {}", self.unsupported))
+        }
+    }
+
+    /// The place that a provider's own name for a variable means.
+    pub fn variable(&self, name: &str) -> Option<&Variable> {
+        self.variables.get(name)
+    }
+
+    /// Whether messages can be sent with it.
+    pub fn is_usable(&self) -> bool {
+        self.sendable && self.unsupported.is_empty()
+    }
+
+    /// The JSON Schema (draft 2020-12) for what a row says to it.
     pub fn schema(&self) -> Json {
         self.schema.clone()
     }
 
-    /// A batch file with one row that uses this template.
-    pub fn example_batch(&self, from: &Phone) -> Json {
-        let mut batch = json!({
-            "campaignName": format!("Example of {}", self.name),
-            "from": from.as_str(),
-            "templateName": self.name,
-            "templateLanguage": self.language,
-            "data": [{ "to": "+31612345678", "reference": "example-1" }],
-        });
-        if !self.names.is_empty() {
-            let values: serde_json::Map<String, Json> = self
-                .names
-                .iter()
-                .zip(&self.examples)
-                .map(|(name, example)| (name.clone(), json!(example)))
-                .collect();
-            batch["data"][0]["placeholders"] = Json::Object(values);
-        }
-        batch
+    pub(super) fn is_authentication(&self) -> bool {
+        self.shape.code
     }
 
-    /// The body with its values in place.
-    pub fn text(&self, body: &[Parameter]) -> String {
-        self.body
-            .iter()
-            .map(|segment| match segment {
-                Segment::Words(words) => words.as_str(),
-                Segment::Mark(at) => body.get(*at).map_or("", |value| value.text.as_str()),
-            })
+    /// The names or numbers of the body's placeholders, in the order of the template.
+    pub(super) fn names(&self) -> &[String] {
+        &self.shape.face.body.names
+    }
+
+    /// Whether they have names; otherwise they are numbered.
+    pub(super) fn is_named(&self) -> bool {
+        self.shape.face.body.named
+    }
+
+    /// The buttons that a row has a say in, of the message itself or of the card in this place:
+    /// each by its index, with the words for its kind.
+    pub(super) fn varying_buttons(
+        &self,
+        card: Option<usize>,
+    ) -> Vec<(usize, &'static [&'static str])> {
+        let face = match card {
+            None => Some(&self.shape.face),
+            Some(place) => self.shape.cards.get(place),
+        };
+        let buttons = face.map_or(&[][..], |face| &face.buttons);
+        let varying = buttons.iter().enumerate();
+        let varying = varying.filter(|(_, button)| button.kind.varies());
+        varying
+            .map(|(index, button)| (index, button.kind.types()))
             .collect()
     }
 
-    pub(super) fn is_authentication(&self) -> bool {
-        self.authentication
-    }
-
-    pub(super) fn names(&self) -> &[String] {
-        &self.names
-    }
-
-    pub(super) fn is_named(&self) -> bool {
-        self.named
-    }
-
-    /// Which placeholder has this name or number.
+    /// Which placeholder of the body has this name or number.
     pub(super) fn position(&self, name: &str) -> Option<usize> {
-        self.names.iter().position(|known| known == name)
+        self.shape.face.body.position(name)
     }
 
     /// Whether `message` is the approved text, whatever brackets it marks placeholders with.
     /// `declared` are the file's own names for them, in order.
     pub(super) fn says(&self, message: &str, declared: &[String]) -> bool {
-        [Brackets::Curly, Brackets::Square]
-            .into_iter()
-            .any(|brackets| self.segments(message, brackets, declared) == self.body)
-    }
-
-    fn segments(&self, text: &str, brackets: Brackets, declared: &[String]) -> Vec<Segment> {
-        pieces(text, brackets)
-            .into_iter()
-            .map(|piece| match piece {
-                Piece::Words(words) => Segment::Words(words.into()),
-                Piece::Mark(name) => {
-                    let declared = declared.iter().position(|known| known == name);
-                    match self.position(name).or(declared) {
-                        Some(at) => Segment::Mark(at),
-                        None => Segment::Words(String::new()),
-                    }
-                }
-            })
-            .collect()
+        self.shape.face.body.is_said_by(message, declared)
     }
 }
 
@@ -380,14 +433,17 @@ impl fmt::Debug for Template {
             .field("name", &self.name)
             .field("language", &self.language)
             .field("status", &self.status)
-            .field("names", &self.names)
+            .field("shape", &self.shape)
             .finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Filling;
+    use serde_json::json;
+
+    use super::super::tree::{Node, Value};
+    use super::super::{Filling, Parameter};
     use super::*;
 
     fn parse(text: &str) -> (Templates, Vec<String>) {
@@ -395,6 +451,10 @@ mod tests {
         (templates, problems.into_iter().map(|it| it.text).collect())
     }
 
+    const BUTTONS: &str = r#"{"name":"menu","language":"en","status":"APPROVED","category":"UTILITY",
+        "components":[{"type":"BODY","text":"What now?"},{"type":"BUTTONS","buttons":[
+        {"type":"QUICK_REPLY","text":"Yes"},{"type":"QUICK_REPLY","text":"No"},
+        {"type":"URL","text":"See","url":"https://shop.example/{{1}}"}]}]}"#;
     const GREETING: &str = r#"{"name": "greeting", "language": "en", "status": "approved",
         "components": [{"type": "body", "text": "Hello {{2}}, {{1}} and {{2}}!"}]}"#;
 
@@ -467,7 +527,45 @@ mod tests {
             (json!({"1": "Ana", "2": "a     b"}), false),
             (json!({"1": "Ana", "2": "[[x]]"}), false),
         ] {
-            assert_eq!(validator.is_valid(&values), good, "{values}");
+            let row = json!({ "to": "+31612345001", "placeholders": values });
+            assert_eq!(validator.is_valid(&row), good, "{row}");
+        }
+    }
+
+    /// The same for buttons, however a row lists them.
+    #[test]
+    fn the_schema_takes_buttons_that_are_sent_and_no_others() {
+        let (templates, problems) = parse(BUTTONS);
+        assert!(problems.is_empty(), "{problems:?}");
+        let template = templates.get("menu", "en").expect("a template");
+        let validator = jsonschema::draft202012::new(&template.schema()).expect("a schema");
+        let button = |index: usize, value: &str| json!({ "index": index, "value": value });
+        let kind = |kind: &str, values: Json| json!([{ "type": kind, "values": values }]);
+        for (buttons, good) in [
+            (json!([button(2, "x")]), true),
+            (
+                json!([{ "type": "url", "index": "2", "value": "x" }, button(0, "p")]),
+                true,
+            ),
+            (kind("url", json!([button(2, "x")])), true),
+            (json!([button(2, "a b")]), false),
+            (json!([{ "index": 2, "value": "x", "note": 1 }]), false),
+            (json!([{ "index": 2 }]), false),
+            (json!([button(3, "x")]), false),
+            (json!([{ "type": "flow", "index": 2, "value": "x" }]), false),
+            (kind("url", json!([button(2, "a b")])), false),
+            (kind("url", json!([{ "value": "x" }])), false),
+            (kind("url", Json::Null), false),
+        ] {
+            let row = json!({ "templateButtons": buttons });
+            assert_eq!(validator.is_valid(&row), good, "{row}");
+            let text = row.to_string();
+            let node = Node::parse(text.as_bytes()).expect("JSON");
+            let Value::Object(entries) = &node.value else {
+                panic!("an object");
+            };
+            let parts = Parts::new([None, None, Some(&entries[0].node), None, None]);
+            assert_eq!(template.fill(&parts).is_ok(), good, "{row}");
         }
     }
 }

@@ -4,6 +4,9 @@
 
 use std::borrow::Cow;
 
+/// Where a value stands that is not in the piece at hand, but comes from the head of the file.
+pub(super) const NOWHERE: usize = usize::MAX;
+
 /// A value and where it begins.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Node<'a> {
@@ -23,7 +26,7 @@ pub(super) enum Value<'a> {
     /// `true` or `false`.
     Bool(bool),
     /// A number, as it is written.
-    Number(&'a str),
+    Number(Cow<'a, str>),
     /// A text.
     Text(Cow<'a, str>),
     /// An array.
@@ -51,11 +54,140 @@ impl<'a> Node<'a> {
         cursor.node()
     }
 
+    /// `null`, standing nowhere.
+    pub(super) const fn nothing() -> Self {
+        Self {
+            at: NOWHERE,
+            end: NOWHERE,
+            value: Value::Null,
+        }
+    }
+
     /// The text, if it is one.
     pub(super) fn text(&self) -> Option<&str> {
         match &self.value {
             Value::Text(text) => Some(text),
             _ => None,
+        }
+    }
+
+    /// The first member with this key.
+    pub(super) fn get(&self, key: &str) -> Option<&Node<'a>> {
+        match &self.value {
+            Value::Object(entries) => entries
+                .iter()
+                .find(|entry| entry.key == key)
+                .map(|entry| &entry.node),
+            _ => None,
+        }
+    }
+
+    /// Its elements; none if it is no array.
+    pub(super) fn items(&self) -> &[Node<'a>] {
+        match &self.value {
+            Value::List(nodes) => nodes,
+            _ => &[],
+        }
+    }
+
+    /// Its members; none if it is no object.
+    pub(super) fn entries(&self) -> &[Entry<'a>] {
+        match &self.value {
+            Value::Object(entries) => entries,
+            _ => &[],
+        }
+    }
+
+    /// The value that a JSON Pointer leads to.
+    pub(super) fn walk(&self, pointer: &str) -> Option<&Node<'a>> {
+        pointer.split('/').skip(1).try_fold(self, |node, key| {
+            let key = key.replace("~1", "/").replace("~0", "~");
+            match &node.value {
+                Value::List(nodes) => nodes.get(key.parse::<usize>().ok()?),
+                _ => node.get(&key),
+            }
+        })
+    }
+
+    /// The same value, `by` bytes further on.
+    pub(super) fn moved(mut self, by: usize) -> Self {
+        self.shift(by);
+        self
+    }
+
+    fn shift(&mut self, by: usize) {
+        self.at += by;
+        self.end += by;
+        match &mut self.value {
+            Value::List(nodes) => nodes.iter_mut().for_each(|node| node.shift(by)),
+            Value::Object(entries) => {
+                for entry in entries {
+                    entry.key_at += by;
+                    entry.node.shift(by);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) => {}
+        }
+    }
+
+    /// The same value for any time, standing nowhere: it is used for rows that do not hold it.
+    pub(super) fn uprooted(&self) -> Node<'static> {
+        let value = match &self.value {
+            Value::Null => Value::Null,
+            Value::Bool(it) => Value::Bool(*it),
+            Value::Number(text) => Value::Number(text.to_string().into()),
+            Value::Text(text) => Value::Text(text.to_string().into()),
+            Value::List(nodes) => Value::List(nodes.iter().map(Node::uprooted).collect()),
+            Value::Object(entries) => Value::Object(
+                entries
+                    .iter()
+                    .map(|entry| Entry {
+                        key: entry.key.to_string().into(),
+                        key_at: NOWHERE,
+                        node: entry.node.uprooted(),
+                    })
+                    .collect(),
+            ),
+        };
+        Node {
+            at: NOWHERE,
+            end: NOWHERE,
+            value,
+        }
+    }
+
+    /// The keys and places that lead to the value or key at the byte `at`.
+    pub(super) fn path_to(&self, at: usize) -> Vec<Cow<'a, str>> {
+        let mut path = Vec::new();
+        let mut node = self;
+        while at > node.at {
+            let within = |node: &Node<'_>| (node.at..node.end).contains(&at);
+            let next = match &node.value {
+                Value::List(nodes) => nodes
+                    .iter()
+                    .position(within)
+                    .map(|place| (place.to_string().into(), &nodes[place])),
+                Value::Object(entries) => entries
+                    .iter()
+                    .find(|entry| entry.key_at == at || within(&entry.node))
+                    .map(|entry| (entry.key.clone(), &entry.node)),
+                _ => None,
+            };
+            let Some((key, inner)) = next else { break };
+            path.push(key);
+            node = inner;
+        }
+        path
+    }
+
+    /// Whether it says as much as the absence of its key.
+    pub(super) fn is_hollow(&self) -> bool {
+        match &self.value {
+            Value::Null => true,
+            Value::Text(text) => text.is_empty(),
+            Value::List(nodes) => nodes.is_empty(),
+            Value::Object(entries) => entries.iter().all(|entry| entry.node.value == Value::Null),
+            Value::Bool(_) | Value::Number(_) => false,
         }
     }
 
@@ -122,7 +254,7 @@ impl<'a> Cursor<'a> {
             b't' => self.word("true", Value::Bool(true))?,
             b'f' => self.word("false", Value::Bool(false))?,
             b'n' => self.word("null", Value::Null)?,
-            _ => Value::Number(self.number()?),
+            _ => Value::Number(Cow::Borrowed(self.number()?)),
         };
         let end = self.at;
         Some(Node { at, end, value })

@@ -121,15 +121,17 @@ fn rules(top: &Section<'_>, senders: Vec<Phone>) -> Rules {
     let takes = "a share from 0 to 1, such as `0.25` for a quarter of the rows";
     let invalid_max = policy.number("invalid_max", takes, |share| (0.0..=1.0).contains(&share));
     let validity = |key| policy.duration(key, VALIDITY);
+    let otherwise = Rules::default();
     Rules {
         senders,
+        any_sender: otherwise.any_sender,
         phone_check: phone_check.unwrap_or_default(),
         phone_lenient: policy.flag("phone_lenient").unwrap_or_default(),
         strict: policy.flag("strict").unwrap_or_default(),
-        invalid_max: invalid_max.unwrap_or(1.0),
-        default_validity: validity("default_validity").unwrap_or(2 * DAY),
+        invalid_max: invalid_max.unwrap_or(otherwise.invalid_max),
+        default_validity: validity("default_validity").unwrap_or(otherwise.default_validity),
         default_validity_authentication: validity("default_validity_authentication")
-            .unwrap_or(Duration::from_mins(10)),
+            .unwrap_or(otherwise.default_validity_authentication),
         limits: limits(&top.section("limits")),
     }
 }

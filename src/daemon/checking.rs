@@ -1,19 +1,27 @@
-//! One file checked: what intake and the offline check share. What is kept of it, and where, is for
-//! the caller to say.
+//! One file checked. What is kept of it, and where, is for the caller to say.
+//!
+//! The file is read twice. `ahead` reads it on a thread of its own while the first look at it is
+//! taken; then a `crew` looks at all its rows at once, and what they find is kept in the order of
+//! the file.
 
-use std::io::{self, BufRead, Read};
-
-use aws_lc_rs::digest;
+use std::io::{self, Read};
 
 use crate::batch::name::Container;
-use crate::batch::read::{self, Checker, Form, OnInvalid, Outline, Row};
+use crate::batch::read::{self, Checker, Head, Layout, OnInvalid, Outline};
+use crate::batch::repeats::{Marker, Repeat, Repeats};
+use crate::batch::rows::Warnings;
 use crate::batch::{Code, Fault};
-use crate::disk;
+use crate::delivery::Reason;
 use crate::inbox::unpack::{self, Content};
 use crate::store::Piece;
 
-/// Messages that are kept together.
-const PIECE_MESSAGES: usize = 1_000;
+mod ahead;
+mod crew;
+
+use ahead::{Summing, read_ahead};
+use crew::{Crew, Found};
+
+pub use crew::Wanted;
 
 /// What became of checking one file.
 #[derive(Clone, Debug)]
@@ -55,17 +63,42 @@ impl Checked {
             invalid: 0,
         }
     }
+
+    /// The head; `None` for a file that was not read to its end, which may say anything.
+    pub fn head(&self) -> Option<&Head> {
+        let outline = self.outline.as_ref()?;
+        (!self.sha256.is_empty()).then_some(&outline.head)
+    }
+
+    /// The faults to report on a file that is refused for `reason`, and how many there are. `None`
+    /// stands for those that were kept while its rows were read.
+    pub fn told(&self, reason: &Fault) -> (Option<Vec<Fault>>, u64) {
+        if !self.faults.is_empty() {
+            (Some(self.faults.clone()), self.fault_count)
+        } else if self.fault_count == 0 {
+            (Some(vec![reason.clone()]), 1)
+        } else {
+            (None, self.fault_count)
+        }
+    }
+}
+
+/// What becomes of what was read.
+pub struct Keep<'a> {
+    /// Whether good messages are asked for at all.
+    pub wanted: Wanted,
+    /// Takes what was read, a piece at a time, in the order of the file.
+    pub piece: &'a mut dyn FnMut(Piece) -> io::Result<()>,
 }
 
 /// Checks one file of `size_bytes`. `open` gives its expanded bytes from the beginning, each time
-/// it is called; `keep` takes what was read, a piece at a time. An `Err` is a failure of the disk
-/// or of `keep`, never of what the file says.
+/// it is called. An `Err` is a failure of the disk or of `keep`, never of what the file says.
 pub fn check(
     open: &dyn Fn() -> io::Result<Result<Content, Fault>>,
     size_bytes: u64,
     container: Container,
     checker: Checker<'_>,
-    keep: &mut dyn FnMut(Piece) -> io::Result<()>,
+    keep: &mut Keep<'_>,
 ) -> io::Result<Checked> {
     if size_bytes > checker.rules.limits.bytes_max {
         let expected = format!("at most {} bytes", checker.rules.limits.bytes_max);
@@ -76,95 +109,99 @@ pub fn check(
         Ok(content) => content,
         Err(fault) => return Ok(Checked::refused(vec![fault])),
     };
-    let mut content = Hashing {
-        inner: content,
-        hash: digest::Context::new(&digest::SHA256),
-    };
-    let damaged = |error: io::Error| {
-        let packed = container != Container::Plain && unpack::is_damage(&error);
-        if packed {
-            Ok(Checked::refused(vec![unpack::damaged()]))
-        } else {
-            Err(error)
+    let packed = container != Container::Plain;
+    let looked = read_ahead(content, |content| {
+        let outline = read::outline(&mut *content, form, checker)?;
+        // The sums are those of all bytes. And what is wrong in a container that turns out to be
+        // damaged is nothing that its sender wrote.
+        if outline
+            .faults
+            .first()
+            .is_none_or(|fault| packed && may_be_damage(fault.code))
+        {
+            let most = checker.rules.limits.expanded_bytes_max;
+            io::copy(&mut content.take(most), &mut io::sink())?;
         }
-    };
-    let outline = match read::outline(&mut content, form, checker) {
-        Ok(outline) => outline,
-        Err(error) => return damaged(error),
+        Ok(outline)
+    });
+    let (outline, sums) = match looked {
+        Ok(looked) => looked,
+        Err(error) => {
+            return match unpack::fault_of(&error).filter(|_| packed) {
+                Some(fault) => Ok(Checked::refused(vec![fault])),
+                None => Err(error),
+            };
+        }
     };
     if !outline.faults.is_empty() {
         let faults = outline.faults.clone();
         return Ok(Checked {
+            fault_count: outline.fault_count,
             outline: Some(outline),
             ..Checked::refused(faults)
         });
     }
-    if let Err(error) = io::copy(&mut content, &mut io::sink()) {
-        return damaged(error);
-    }
-    let sha256 = disk::hexadecimal(content.hash.finish().as_ref());
-    let second = match open()? {
-        Ok((second, _)) => second,
+    let sums = sums.ok_or_else(changed)?;
+    let (second, _) = match open()? {
+        Ok(second) => second,
         Err(fault) => return Ok(Checked::refused(vec![fault])),
     };
-    let all = check_rows(second, form, &outline, checker, keep)?;
+    let crew = Crew {
+        outline: &outline,
+        checker,
+        wanted: keep.wanted,
+        marker: Marker::of(&outline.head, fastrand::u64(..)),
+        threads: crew::threads(),
+    };
+    let (all, quick) = check_rows(Summing::new(second), crew, keep.piece)?;
+    if quick != sums.quick {
+        return Err(changed());
+    }
     Ok(Checked {
-        sha256,
+        sha256: sums.sha256,
         outline: Some(outline),
         ..all
     })
 }
 
+/// Nothing of a file is sent that was not seen by both readings.
+fn changed() -> io::Error {
+    // A number of the system's, so that nobody takes it for damage to the file.
+    rustix::io::Errno::STALE.into()
+}
+
 fn check_rows(
-    content: Box<dyn BufRead>,
-    form: Form,
-    outline: &Outline,
-    checker: Checker<'_>,
+    content: Summing,
+    crew: Crew<'_>,
     keep: &mut dyn FnMut(Piece) -> io::Result<()>,
-) -> io::Result<Checked> {
-    let mut pieces = Pieces {
-        piece: Piece::default(),
+) -> io::Result<(Checked, u128)> {
+    let (outline, checker) = (crew.outline, crew.checker);
+    let mut tally = Tally {
+        faults_max: checker.rules.limits.faults_max,
         kept_faults: 0,
-        keep,
+        layout: outline.head.layout,
+        repeats: Repeats::new(crew.marker, outline.rows),
+        checked: Checked::nothing(),
+        warnings: Warnings::default(),
     };
-    let (mut total, mut invalid, mut fault_count) = (0_u64, 0_u64, 0_u64);
-    let mut broken = None;
-    let faults_max = checker.rules.limits.faults_max;
-    let warnings = read::rows(content, form, outline, checker, &mut |row, _| {
-        total += 1;
-        match row {
-            Row::Good(message) => pieces.piece.messages.push(message),
-            Row::Bad(bad) => {
-                invalid += 1;
-                fault_count += bad.faults.len() as u64;
-                // In one JSON text a row that is not JSON means that the file is not.
-                if form == Form::Json && broken.is_none() {
-                    broken = bad
-                        .faults
-                        .iter()
-                        .find(|fault| is_syntax(fault.code))
-                        .cloned();
-                }
-                pieces.take_faults(&bad.faults, faults_max);
-                pieces.piece.bad.push(bad);
-            }
-        }
-        pieces.keep_when_full()
-    })?;
-    pieces.keep_rest()?;
-    let refusal = broken.or_else(|| refusal(outline, checker, total, invalid));
-    let mut all = outline.warnings.clone();
-    all.extend(warnings);
-    Ok(Checked {
-        outline: None,
-        sha256: String::new(),
-        refusal,
-        faults: Vec::new(),
-        warnings: all,
-        fault_count,
-        total,
-        invalid,
-    })
+    let quick = crew.read(content, &mut |found| keep(tally.take(found)))?;
+    let Tally {
+        mut checked,
+        warnings,
+        ..
+    } = tally;
+    let (total, invalid) = (checked.total, checked.invalid);
+    checked.refusal = checked
+        .refusal
+        .or_else(|| refusal(outline, checker, total, invalid));
+    checked.warnings.clone_from(&outline.warnings);
+    checked.warnings.extend(warnings.into_list());
+    Ok((checked, quick))
+}
+
+/// Whether a fault of the whole file could come from bytes that were changed on their way.
+fn may_be_damage(code: Code) -> bool {
+    code != Code::FileTooLarge
 }
 
 fn is_syntax(code: Code) -> bool {
@@ -200,62 +237,69 @@ fn refusal(outline: &Outline, checker: Checker<'_>, total: u64, invalid: u64) ->
     Some(fault.hint("nothing was sent; mend the rows and drop the file again"))
 }
 
-/// What was read and is not yet kept.
-struct Pieces<'a> {
-    piece: Piece,
+/// What was found so far.
+struct Tally {
+    faults_max: usize,
     kept_faults: usize,
-    keep: &'a mut dyn FnMut(Piece) -> io::Result<()>,
+    layout: Layout,
+    repeats: Repeats,
+    checked: Checked,
+    warnings: Warnings,
 }
 
-impl Pieces<'_> {
-    fn take_faults(&mut self, faults: &[Fault], faults_max: usize) {
-        let room = faults_max
-            .saturating_sub(self.kept_faults)
-            .min(faults.len());
-        self.kept_faults += room;
-        self.piece.faults.extend_from_slice(&faults[..room]);
-    }
-
-    fn keep_when_full(&mut self) -> io::Result<()> {
-        if self.piece.messages.len() + self.piece.bad.len() < PIECE_MESSAGES {
-            return Ok(());
+impl Tally {
+    /// Counts what was found in the next stretch; what is to be kept of it.
+    fn take(&mut self, found: Found) -> Piece {
+        let checked = &mut self.checked;
+        checked.total += found.rows;
+        checked.invalid += found.bad.len() as u64;
+        self.warnings.join(found.warnings);
+        let mut faults = Vec::new();
+        for bad in &found.bad {
+            checked.fault_count += bad.faults.len() as u64;
+            // In one JSON text a row that is not JSON means that the file is not.
+            if self.layout != Layout::Lines && checked.refusal.is_none() {
+                let syntax = |fault: &&Fault| is_syntax(fault.code);
+                checked.refusal = bad.faults.iter().find(syntax).cloned();
+            }
+            let room = self.faults_max.saturating_sub(self.kept_faults);
+            let told = &bad.faults[..room.min(bad.faults.len())];
+            self.kept_faults += told.len();
+            faults.extend_from_slice(told);
         }
-        self.keep_rest()
-    }
-
-    fn keep_rest(&mut self) -> io::Result<()> {
-        let piece = std::mem::take(&mut self.piece);
-        if piece.messages.is_empty() && piece.bad.is_empty() {
-            return Ok(());
+        let repeats = &mut self.repeats;
+        let suppressed = found.marks.iter().filter_map(|mark| {
+            let repeat = repeats.look(mark)?;
+            Some((mark.index, reason(repeat)))
+        });
+        Piece {
+            suppressed: suppressed.collect(),
+            chunks: found.chunks,
+            bad: found.bad,
+            faults,
         }
-        (self.keep)(piece)
     }
 }
 
-/// A reader that hashes what passes through it.
-struct Hashing {
-    inner: Box<dyn BufRead>,
-    hash: digest::Context,
-}
-
-impl Read for Hashing {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let length = self.inner.read(into)?;
-        self.hash.update(&into[..length]);
-        Ok(length)
+/// Why a message that repeats another is left out.
+fn reason(repeat: Repeat) -> Reason {
+    match repeat {
+        Repeat::Recipient => Reason {
+            hint: "the file says `onDuplicateRecipient`: `skip`".into(),
+            ..Reason::new(
+                "policy.duplicate_recipient",
+                "an earlier row of the file has the same recipient",
+            )
+        },
+        Repeat::Reference => Reason {
+            hint: "the file says `onDuplicateReference`: `skip`".into(),
+            ..Reason::new(
+                "policy.duplicate_reference",
+                "an earlier row of the file has the same reference",
+            )
+        },
     }
 }
 
-impl BufRead for Hashing {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        self.inner.fill_buf()
-    }
-
-    fn consume(&mut self, amount: usize) {
-        // The buffer is full of what is about to be consumed, so this neither reads nor fails.
-        if let Ok(buffer) = self.inner.fill_buf() {
-            self.hash.update(&buffer[..amount]);
-        }
-        self.inner.consume(amount);
-    }
-}
+#[cfg(test)]
+mod tests;

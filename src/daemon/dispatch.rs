@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 use super::outlet::{Outlet, Turn};
 use super::{Alarm, journal, lock};
 use crate::admin::Figures;
-use crate::batch::{BatchId, Message, TenantName};
+use crate::batch::{BatchId, Message, Moment, TenantName};
 use crate::clock;
 use crate::delivery::{self, AttemptId, Outcome, Step};
 use crate::store::{Attempt, Error, Store};
@@ -250,6 +250,9 @@ impl Feeder {
         attempt: Attempt,
     ) -> Result<GoesOn, Error> {
         let stop = &self.dispatch.stop;
+        if let Some(wait) = message.scheduled_at.and_then(|at| until(at, clock::now())) {
+            return self.pass_by(attempt, wait).await;
+        }
         let Some(lane) = self.outlet.lane(&message.from) else {
             if !self.told_missing.swap(true, Ordering::Relaxed) {
                 journal::sender_missing(&self.batch);
@@ -301,6 +304,14 @@ impl Feeder {
         }
         Ok(GoesOn::PassedBy)
     }
+}
+
+/// How long to wait for a moment that is still to come; `None` when it is past. A wait is not
+/// longer than the wall clock can be trusted to stand still.
+fn until(at: Moment, now: Moment) -> Option<Duration> {
+    const TRUSTED: Duration = Duration::from_mins(10);
+    let wait = u64::try_from(at.as_millis() - now.as_millis()).ok()?;
+    (wait > 0).then(|| Duration::from_millis(wait).min(TRUSTED))
 }
 
 /// One attempt at one message.

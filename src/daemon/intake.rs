@@ -16,7 +16,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::checking::{self, Checked};
+use super::checking::{self, Checked, Keep, Wanted};
 use super::checksums;
 use super::templates::Shelf;
 use super::{Alarm, journal, lock};
@@ -33,8 +33,9 @@ use crate::{clock, crash};
 /// How long the loop sleeps when nothing nudges it.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// How often templates are looked at for changes, at most.
-const SHOW_EVERY: Duration = Duration::from_secs(1);
+/// How often templates are looked at for changes: what a tenant sees of them is fresh within a
+/// second.
+const SHOW_EVERY: Duration = Duration::from_millis(500);
 
 /// Files up to this size are checked in a lane of their own, so that none waits for a big one.
 const SMALL_BYTES_MAX: u64 = 1 << 20;
@@ -114,6 +115,19 @@ pub(super) enum Error {
 }
 
 impl Intake {
+    /// Shows each tenant its templates as they stand, until stopped.
+    async fn keep_templates_shown(self: Arc<Self>) {
+        let _alarm = self.alarm.clone();
+        let mut complained = HashSet::new();
+        while !self.stop.is_cancelled() {
+            self.show_templates(&mut complained).await;
+            tokio::select! {
+                () = self.stop.cancelled() => {}
+                () = tokio::time::sleep(SHOW_EVERY) => {}
+            }
+        }
+    }
+
     /// Shows each tenant its templates as they stand.
     async fn show_templates(&self, complained: &mut HashSet<TenantName>) {
         for (tenant, desk) in &self.desks {
@@ -204,14 +218,10 @@ impl Intake {
         let checks = TaskTracker::new();
         let active: Arc<Mutex<HashSet<BatchId>>> = Arc::default();
         let began = clock::steady();
-        let (mut shown_at, mut complained) = (None, HashSet::new());
+        checks.spawn(Arc::clone(&this).keep_templates_shown());
         let tenants: Vec<TenantName> = this.desks.keys().cloned().collect();
         while !this.stop.is_cancelled() {
             this.receive().await?;
-            if shown_at.is_none_or(|at| clock::steady().duration_since(at) >= SHOW_EVERY) {
-                this.show_templates(&mut complained).await;
-                shown_at = Some(clock::steady());
-            }
             for (arrival, state) in this.store.unchecked(tenants.clone()).await? {
                 let interrupted = state == BatchState::Checking;
                 if interrupted && clock::steady().duration_since(began) < CALM {
@@ -313,7 +323,7 @@ impl Intake {
         if let Some(reason) = &checked.refusal {
             let refused = Refused {
                 state: BatchState::Rejected,
-                faults: (!checked.faults.is_empty()).then(|| checked.faults.clone()),
+                faults: None,
                 reason: reason.clone(),
                 checked,
                 heard,
@@ -342,7 +352,7 @@ impl Intake {
             batch_key: head.batch_key,
             allow_duplicate: head.allow_duplicate,
             seen_since: now.plus_ms(-window_ms),
-            dialect: "native".into(),
+            dialect: head.dialect.as_str().into(),
             campaign_name: head.campaign_name,
             warnings: checked.warnings.clone(),
             fault_count: checked.fault_count,
@@ -391,17 +401,21 @@ impl Intake {
         } = refused;
         journal::refused(&arrival.batch, &arrival.tenant, &reason);
         self.figures.verdict(&arrival.tenant, state.as_str());
-        let fault_count = match &faults {
-            Some(faults) => faults.len() as u64,
-            None => checked.fault_count.max(1),
-        };
-        let faults = if checked.fault_count == 0 {
-            Some(vec![reason.clone()])
-        } else {
-            faults
+        let (faults, fault_count) = match faults {
+            Some(faults) => {
+                let count = faults.len() as u64;
+                (Some(faults), count)
+            }
+            None => checked.told(&reason),
         };
         let was_heard = !heard.is_empty();
+        let head = checked.head();
+        let dialect = head.map(|head| head.dialect.as_str().to_owned());
+        let campaign_name = head.map(|head| head.campaign_name.clone());
         let refusal = Refusal {
+            dialect: dialect.unwrap_or_default(),
+            campaign_name: campaign_name.unwrap_or_default(),
+            warnings: checked.warnings,
             state,
             reason,
             faults,
@@ -432,7 +446,7 @@ impl Intake {
 struct Refused {
     state: BatchState,
     reason: Fault,
-    /// They stand in for the faults kept while reading, if given.
+    /// They stand in for the faults found while reading, if given.
     faults: Option<Vec<Fault>>,
     checked: Checked,
     heard: Vec<Heard>,
@@ -498,28 +512,29 @@ fn check_and_keep(
         let opened = unpack::open(file, &arrival.name)?;
         let stop = stop.clone();
         Ok(opened.map(|(content, form)| {
-            let content: Box<dyn BufRead> = Box::new(Stoppable { content, stop });
+            let content: Box<dyn BufRead + Send> = Box::new(Stoppable { content, stop });
             (content, form)
         }))
     };
     let runtime = Handle::current();
-    let mut keep = |piece| {
-        let kept = runtime.block_on(store.keep(arrival.batch.clone(), piece));
+    let mut keeping = store.keeping(arrival.batch.clone());
+    let mut piece = |piece| {
+        let kept = runtime.block_on(keeping.keep(piece));
         crash::point("kept");
         kept.map_err(io::Error::other)
     };
-    Ok(checking::check(
-        &open,
-        arrival.size_bytes,
-        container,
-        checker,
-        &mut keep,
-    )?)
+    let mut keep = Keep {
+        wanted: Wanted::Messages,
+        piece: &mut piece,
+    };
+    let found = checking::check(&open, arrival.size_bytes, container, checker, &mut keep)?;
+    runtime.block_on(keeping.finish())?;
+    Ok(found)
 }
 
 /// The content of a file until the daemon stops, when reading it fails.
 struct Stoppable {
-    content: Box<dyn BufRead>,
+    content: Box<dyn BufRead + Send>,
     stop: CancellationToken,
 }
 

@@ -37,7 +37,7 @@ pub mod journal;
 mod outlet;
 mod publishing;
 mod reporting;
-mod templates;
+pub mod templates;
 mod watching;
 
 use dispatch::Dispatch;

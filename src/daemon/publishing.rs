@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::outlet::Outlet;
 use crate::batch::origin::Origin;
-use crate::batch::read::{self, Checker, Form};
+use crate::batch::read::{self, Checker, Form, Limits, Rules};
 use crate::batch::{Arrival, BatchId, retry_file};
 use crate::delivery::standing::{BatchStanding, MessageStanding};
 use crate::disk::{self, Draft};
@@ -376,14 +376,29 @@ fn write_retry(
 ) -> Result<Made, Error> {
     let templates = desk.shelf.templates()?;
     let received_at = arrival.received_at;
+    // It was read before; bounds that were lowered since must not make rows of it disappear.
+    let rules = Rules {
+        limits: Limits {
+            rows_max: u64::MAX,
+            expanded_bytes_max: u64::MAX,
+            depth_max: usize::MAX,
+            row_bytes_max: desk
+                .rules
+                .limits
+                .row_bytes_max
+                .max(Limits::default().row_bytes_max),
+            ..desk.rules.limits
+        },
+        ..desk.rules.clone()
+    };
     let checker = Checker {
-        rules: &desk.rules,
+        rules: &rules,
         templates: &templates,
         received_at,
     };
     let (first, form) = content(inbox, arrival)?;
     let outline = read::outline(first, form, checker)?;
-    let envelope = retry_file::retry_envelope(content(inbox, arrival)?.0, form)?;
+    let envelope = retry_file::retry_envelope(content(inbox, arrival)?.0, outline.head.layout)?;
     draft.write_all(&envelope.before)?;
     let mut wanted = Wanted {
         pages,
@@ -394,7 +409,6 @@ fn write_retry(
     let (mut made, mut separator): (Made, &[u8]) = (Made::Nothing, b"");
     read::rows(
         content(inbox, arrival)?.0,
-        form,
         &outline,
         checker,
         &mut |_, bytes| {

@@ -7,16 +7,19 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::journal;
-use crate::batch::template::{Template, Templates};
+use crate::batch::template::{Template, TemplateProblem, Templates};
 use crate::batch::{Phone, TenantName};
 use crate::disk;
 
 /// No folder of definitions holds more files, and no definition is larger.
 const FILES_MAX: usize = 10_000;
 const BYTES_MAX: u64 = 16 << 20;
+
+/// How long a copy may take to write a file whole.
+const WRITING_TAKES: Duration = Duration::from_secs(2);
 
 /// The longest template name that is shown as a file.
 const SHOWN_NAME_MAX: usize = 200;
@@ -60,12 +63,18 @@ impl Shelf {
 
     /// Writes what the tenant is shown, if it has changed; examples are sent from `from`.
     pub(super) fn show(&self, from: Option<&Phone>) -> io::Result<()> {
+        let (stamps, templates) = {
+            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            self.refresh(&mut last)?;
+            if last.shown {
+                return Ok(());
+            }
+            (last.stamps.clone(), last.templates.clone())
+        };
+        // Nobody who checks a file waits for these many synced writes.
+        self.write_all(&templates, from)?;
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        self.refresh(&mut last)?;
-        if !last.shown {
-            self.write_all(&last.templates, from)?;
-            last.shown = true;
-        }
+        last.shown |= last.stamps == stamps;
         Ok(())
     }
 
@@ -108,23 +117,12 @@ impl Shelf {
         if last.stamps == stamps {
             return Ok(());
         }
-        let mut files = Vec::new();
-        for (path, length, _) in &stamps {
-            let name = path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
-            if *length > BYTES_MAX {
-                journal::template_unusable(&self.tenant, &name, "it is larger than 16 MiB");
-                continue;
-            }
-            match fs::read(path) {
-                Ok(bytes) => files.push((name, bytes)),
-                Err(error) => journal::template_unusable(&self.tenant, &name, &error.to_string()),
-            }
+        let (templates, problems) = read_files(&stamps);
+        // Half a file would take templates away from those whose files are checked meanwhile.
+        let half_written = |stamp: &&Stamp| is_young(stamp) && is_about(&problems, stamp);
+        if !last.stamps.is_empty() && stamps.iter().any(|it| half_written(&it)) {
+            return Ok(());
         }
-        let (templates, problems) = Templates::parse(&files);
         for problem in problems {
             journal::template_unusable(&self.tenant, &problem.file, &problem.text);
         }
@@ -135,6 +133,43 @@ impl Shelf {
         };
         Ok(())
     }
+}
+
+/// Whether a file was changed so lately that its writer may not be done.
+fn is_young((_, _, modified): &Stamp) -> bool {
+    modified
+        .and_then(|modified| modified.elapsed().ok())
+        .is_some_and(|age| age < WRITING_TAKES)
+}
+
+fn is_about(problems: &[TemplateProblem], (path, ..): &Stamp) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    problems.iter().any(|problem| problem.file == name)
+}
+
+/// The templates that the files of a folder define, and what could not be read of them.
+pub fn read_folder(folder: &Path) -> io::Result<(Templates, Vec<TemplateProblem>)> {
+    Ok(read_files(&stamps(folder)?))
+}
+
+fn read_files(stamps: &[Stamp]) -> (Templates, Vec<TemplateProblem>) {
+    let (mut files, mut unread) = (Vec::new(), Vec::new());
+    for (path, length, _) in stamps {
+        let file = path.file_name().unwrap_or_default();
+        let file = file.to_string_lossy().into_owned();
+        let mut problem = |file, text: String| unread.push(TemplateProblem { file, text });
+        if *length > BYTES_MAX {
+            problem(file, "it is larger than 16 MiB".into());
+            continue;
+        }
+        match fs::read(path) {
+            Ok(bytes) => files.push((file, bytes)),
+            Err(error) => problem(file, error.to_string()),
+        }
+    }
+    let (templates, problems) = Templates::parse(&files);
+    unread.extend(problems);
+    (templates, unread)
 }
 
 /// Whether a template can be shown as a file of its name.
@@ -193,7 +228,24 @@ mod tests {
         let path = definitions.join("parcel.json");
         fs::write(&path, TEMPLATE.replace("STATUS", "APPROVED")).expect("written");
         assert_eq!(list(), ["parcel.en.example.json", "parcel.en.schema.json"]);
-        fs::write(&path, TEMPLATE.replace("STATUS", "PAUSED")).expect("written");
+        let paused = TEMPLATE.replace("STATUS", "PAUSED");
+        // A copy is seen half way, and then whole.
+        fs::write(&path, &paused[..90]).expect("written");
+        assert_eq!(list(), ["parcel.en.example.json", "parcel.en.schema.json"]);
+        assert!(
+            shelf
+                .templates()
+                .expect("read")
+                .get("parcel", "en")
+                .is_some()
+        );
+        fs::write(&path, &paused).expect("written");
         assert!(list().is_empty());
+        // What stays half is told to be so.
+        fs::write(&path, &paused[..90]).expect("written");
+        let earlier = SystemTime::now() - WRITING_TAKES;
+        let file = fs::File::options().write(true).open(&path).expect("opened");
+        file.set_modified(earlier).expect("set");
+        assert!(shelf.templates().expect("read").usable().is_empty());
     }
 }

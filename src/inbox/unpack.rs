@@ -1,216 +1,174 @@
 //! gzip, zstd and zip become bytes, bounded. What the bytes say is for `batch` to know.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
 
-use crate::batch::name::{Container, NameKind, form_of};
+use crate::batch::name::{Container, NameKind};
 use crate::batch::read::Form;
 use crate::batch::{Code, Fault};
 
+mod archive;
+mod kind;
+mod members;
+#[cfg(test)]
+mod tests;
+
+use kind::Kind;
+use members::Members;
+
 const BUFFER_BYTES: usize = 128 << 10;
 
-/// The longest window a zstd file may ask for, as a power of two: what its tool makes by default
-/// and at its highest ordinary level.
-const ZSTD_WINDOW_LOG_MAX: u32 = 27;
+/// However small a file is, it may expand to this many bytes.
+const EXPANDED_BYTES_FREE: u64 = 64 << 20;
+
+/// Beyond that, it may expand to this many times its size. Batches shrink to a tenth, those whose
+/// rows hardly differ to a fiftieth; what shrinks further was made to fill a memory or a disk.
+const EXPANDED_TIMES_MAX: u64 = 250;
 
 /// The expanded bytes of a file, and how they are written.
-pub type Content = (Box<dyn BufRead>, Form);
+pub type Content = (Box<dyn BufRead + Send>, Form);
+
+/// What cannot be expanded: the fault goes through readers as an error of theirs.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to expand the file: {}", .0.found)]
+struct Damage(Fault);
 
 /// Opens the content of `file`, named `name`, and says how it is written. A container that cannot
 /// hold a batch is a fault of the file; an `Err` is a failure of the disk.
 pub fn open(mut file: File, name: &str) -> io::Result<Result<Content, Fault>> {
-    file.seek(SeekFrom::Start(0))?;
     let NameKind::Batch { form, container } = NameKind::of(name) else {
-        return Ok(Err(container_fault(
-            "a name that ends in .json, .jsonl or .ndjson",
-            "another",
-        )));
+        let expected = "a name that ends in .json, .jsonl or .ndjson";
+        return Ok(Err(Fault::whole(Code::FileContainer, expected, "another")));
     };
-    let source = BufReader::with_capacity(BUFFER_BYTES, file);
-    let bytes: Box<dyn BufRead> = match container {
-        Container::Plain => Box::new(source),
-        Container::Gzip => Box::new(BufReader::with_capacity(
-            BUFFER_BYTES,
-            flate2::bufread::MultiGzDecoder::new(source),
-        )),
-        Container::Zstd => {
-            let mut decoder = zstd::Decoder::with_buffer(source)?;
-            decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
-            Box::new(BufReader::with_capacity(BUFFER_BYTES, decoder))
+    let size_bytes = file.metadata()?.len();
+    let mut head = Vec::new();
+    file.seek(SeekFrom::Start(0))?;
+    Read::by_ref(&mut file)
+        .take(kind::HEAD_BYTES)
+        .read_to_end(&mut head)?;
+    file.seek(SeekFrom::Start(0))?;
+    if let Some(fault) = Kind::of(&head).is_not(container) {
+        return Ok(Err(fault));
+    }
+    let opened = match container {
+        Container::Plain => {
+            let source = BufReader::with_capacity(BUFFER_BYTES, file);
+            return Ok(Ok((Box::new(source), told(form))));
         }
-        Container::Zip => return open_zip(source.into_inner()),
+        Container::Gzip => {
+            let bytes = Members::gzip(BufReader::with_capacity(BUFFER_BYTES, file));
+            Ok((bounded(bytes, size_bytes), told(form)))
+        }
+        Container::Zstd => Members::zstd(BufReader::with_capacity(BUFFER_BYTES, file), &head)
+            .map(|bytes| (bounded(bytes, size_bytes), told(form))),
+        Container::Zip => {
+            archive::open(file).map(|(bytes, form)| (bounded(bytes, size_bytes), form))
+        }
     };
-    Ok(Ok((bytes, form.expect("only a zip leaves its form open"))))
+    let looked = opened.and_then(|(bytes, form)| Ok((look_inside(bytes, container)?, form)));
+    match looked {
+        Ok(content) => Ok(Ok(content)),
+        Err(error) => fault_of(&error).map(Err).ok_or(error),
+    }
 }
 
-/// Whether a failure while reading comes from what the file says rather than from the disk.
-pub fn is_damage(error: &io::Error) -> bool {
-    // The decoders report damaged input with these kinds or without any; the system's own failures
-    // carry its error number.
-    error.raw_os_error().is_none()
+/// The fault that a failure to read a compressed file tells of; `None` when the disk failed.
+pub fn fault_of(error: &io::Error) -> Option<Fault> {
+    let inner = error.get_ref();
+    if let Some(Damage(fault)) = inner.and_then(|inner| inner.downcast_ref()) {
+        return Some(fault.clone());
+    }
+    // The decoders report damaged input without a number of the system's; its own failures have
+    // one.
+    if error.raw_os_error().is_some() {
+        return None;
+    }
+    Some(match error.kind() {
+        io::ErrorKind::UnexpectedEof => broken_off(),
+        _ => damaged(),
+    })
 }
 
-/// The fault for a container whose content cannot be expanded.
-pub fn damaged() -> Fault {
-    container_fault(
+fn told(form: Option<Form>) -> Form {
+    form.expect("only a zip leaves its form open")
+}
+
+fn failure(fault: Fault) -> io::Error {
+    io::Error::other(Damage(fault))
+}
+
+fn broken_off() -> Fault {
+    Fault::whole(
+        Code::FileContainer,
         "a whole compressed file",
-        "one that breaks off or is damaged",
+        "one that breaks off",
     )
-    .hint("compress and upload it again")
+    .hint("the upload was cut off, most likely; upload the file again")
 }
 
-fn container_fault(expected: &str, found: &str) -> Fault {
-    Fault::whole(Code::FileContainer, expected, found)
+fn damaged() -> Fault {
+    Fault::whole(
+        Code::FileContainer,
+        "a whole compressed file",
+        "one that is damaged: its content is not what was compressed",
+    )
+    .hint("upload it as binary, not as text; compress it again if that does not help")
 }
 
-fn open_zip(file: File) -> io::Result<Result<Content, Fault>> {
-    let mut archive = match zip::ZipArchive::new(file) {
-        Ok(archive) => archive,
-        Err(zip::result::ZipError::Io(error)) if !is_damage(&error) => return Err(error),
-        Err(_) => return Ok(Err(damaged())),
-    };
-    let wanted = "a zip with exactly one file, named .json, .jsonl or .ndjson";
-    if archive.len() != 1 {
-        let found = format!("{} entries", archive.len());
-        return Ok(Err(container_fault(wanted, &found)));
-    }
-    let Ok(entry) = archive.by_index(0) else {
-        return Ok(Err(container_fault(
-            wanted,
-            "an entry that is encrypted or damaged",
-        )));
-    };
-    let inner_name = entry
-        .name()
-        .map(|name| name.to_lowercase())
-        .unwrap_or_default();
-    let Some(form) = form_of(&inner_name) else {
-        return Ok(Err(container_fault(wanted, "an entry with another ending")));
-    };
-    drop(entry);
-    let entry = OwnedEntry::start(archive);
-    Ok(Ok((
-        Box::new(BufReader::with_capacity(BUFFER_BYTES, entry)),
-        form,
-    )))
+/// What is wrong with bytes after the end of what is compressed.
+fn trailing() -> Fault {
+    Fault::whole(
+        Code::FileContainer,
+        "the end of the file after the compressed data",
+        "more bytes",
+    )
+    .hint("something was added to the file after it was compressed; compress it again")
 }
 
-/// The one entry of an archive, read on from wherever the last read ended. The zip crate lends its
-/// readers from the archive, so the entry is expanded by a thread that owns both.
-struct OwnedEntry {
-    blocks: std::sync::mpsc::Receiver<io::Result<Vec<u8>>>,
-    block: io::Cursor<Vec<u8>>,
-}
-
-impl OwnedEntry {
-    /// Blocks that wait to be read.
-    const BLOCKS_AHEAD: usize = 2;
-
-    fn start(mut archive: zip::ZipArchive<File>) -> Self {
-        let (sender, blocks) = std::sync::mpsc::sync_channel(Self::BLOCKS_AHEAD);
-        std::thread::spawn(move || {
-            let mut entry = match archive.by_index(0) {
-                Ok(entry) => entry,
-                Err(error) => return drop(sender.send(Err(io::Error::other(error.to_string())))),
-            };
-            loop {
-                let mut block = vec![0; BUFFER_BYTES];
-                let read = entry.read(&mut block);
-                let end = matches!(read, Ok(0) | Err(_));
-                let sent = sender.send(read.map(|length| {
-                    block.truncate(length);
-                    block
-                }));
-                if end || sent.is_err() {
-                    return;
-                }
-            }
-        });
-        Self {
-            blocks,
-            block: io::Cursor::default(),
-        }
+/// Sees to it that there is text in the container, and no other one.
+fn look_inside(
+    mut bytes: impl BufRead + Send + 'static,
+    named: Container,
+) -> io::Result<Box<dyn BufRead + Send>> {
+    let mut head = Vec::new();
+    bytes
+        .by_ref()
+        .take(kind::HEAD_BYTES)
+        .read_to_end(&mut head)?;
+    match Kind::of(&head).is_not_inside(named) {
+        Some(fault) => Err(failure(fault)),
+        None => Ok(Box::new(Cursor::new(head).chain(bytes))),
     }
 }
 
-impl Read for OwnedEntry {
+fn bounded<R: Read + Send + 'static>(
+    inner: R,
+    size_bytes: u64,
+) -> BufReader<Bounded<Box<dyn Read + Send>>> {
+    let most = size_bytes.saturating_mul(EXPANDED_TIMES_MAX);
+    let inner: Box<dyn Read + Send> = Box::new(inner);
+    let bounded = Bounded {
+        inner,
+        left: most.max(EXPANDED_BYTES_FREE),
+    };
+    BufReader::with_capacity(BUFFER_BYTES, bounded)
+}
+
+/// A reader of a container that gives up when more comes out than an honest one holds.
+struct Bounded<R> {
+    inner: R,
+    left: u64,
+}
+
+impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if self.block.position() == self.block.get_ref().len() as u64 {
-            match self.blocks.recv() {
-                Ok(block) => self.block = io::Cursor::new(block?),
-                Err(_) => return Ok(0),
-            }
-        }
-        self.block.read(into)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::Write;
-
-    use super::*;
-
-    fn stored(bytes: &[u8]) -> File {
-        let mut file = tempfile::tempfile().expect("a temporary file");
-        file.write_all(bytes).expect("written");
-        file
-    }
-
-    fn content(file: File, name: &str) -> Result<Vec<u8>, Code> {
-        let (mut bytes, _) = open(file, name)
-            .expect("the disk works")
-            .map_err(|fault| fault.code)?;
-        let mut all = Vec::new();
-        match bytes.read_to_end(&mut all) {
-            Ok(_) => Ok(all),
-            Err(error) if is_damage(&error) => Err(damaged().code),
-            Err(error) => panic!("{error}"),
-        }
-    }
-
-    fn zipped(names: &[&str]) -> File {
-        let mut writer = zip::ZipWriter::new(stored(b""));
-        for name in names {
-            writer
-                .start_file(*name, zip::write::SimpleFileOptions::default())
-                .expect("begun");
-            writer.write_all(&vec![b'x'; 300_000]).expect("written");
-        }
-        writer.finish().expect("finished")
-    }
-
-    /// Whoever compresses exports must not get another answer than whoever does not.
-    #[test]
-    fn a_compressed_file_reads_like_a_plain_one() {
-        let text = vec![b'x'; 300_000];
-        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        gzip.write_all(&text).expect("compressed");
-        let gzip = gzip.finish().expect("compressed");
-        let zstd = zstd::encode_all(&text[..], 3).expect("compressed");
-        assert_eq!(content(stored(&text), "a.json").as_ref(), Ok(&text));
-        assert_eq!(content(stored(&gzip), "a.json.gz").as_ref(), Ok(&text));
-        assert_eq!(content(stored(&zstd), "a.jsonl.zst").as_ref(), Ok(&text));
-        assert_eq!(content(zipped(&["b.json"]), "a.zip").as_ref(), Ok(&text));
-        assert_eq!(
-            content(stored(&gzip[..200]), "a.json.gz"),
-            Err(Code::FileContainer)
-        );
-        assert_eq!(
-            content(stored(&zstd[..20]), "a.json.zst"),
-            Err(Code::FileContainer)
-        );
-        assert_eq!(
-            content(stored(b"no zip"), "a.zip"),
-            Err(Code::FileContainer)
-        );
-        assert_eq!(
-            content(zipped(&["b.json", "c.json"]), "a.zip"),
-            Err(Code::FileContainer)
-        );
-        assert_eq!(
-            content(zipped(&["b.txt"]), "a.zip"),
-            Err(Code::FileContainer)
-        );
+        let length = self.inner.read(into)?;
+        self.left = self.left.checked_sub(length as u64).ok_or_else(|| {
+            let expected =
+                format!("a file that expands to at most {EXPANDED_TIMES_MAX} times its size");
+            let fault = Fault::whole(Code::FileExpansion, expected, "one that expands further");
+            failure(fault.hint("upload it uncompressed, or look at what the export wrote"))
+        })?;
+        Ok(length)
     }
 }

@@ -12,6 +12,8 @@ use crate::batch::Message;
 use crate::delivery::{AttemptId, Outcome, Reason, Scope, Sender};
 use codes::Class;
 
+#[cfg(test)]
+mod again;
 mod codes;
 #[cfg(test)]
 mod golden;

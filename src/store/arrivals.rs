@@ -3,14 +3,16 @@
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
 use super::companions::{Heard, hear};
-use super::messages::encode_messages;
 use super::{Error, Store};
 use crate::batch::name::DropFolder;
 use crate::batch::origin::Origin;
-use crate::batch::read::BadRow;
-use crate::batch::{Arrival, BatchId, Fault, Message, Moment, TenantName};
-use crate::delivery::standing::{BatchStanding, BatchState, Counts, Note};
-use crate::delivery::{State, UnknownPolicy};
+use crate::batch::{Arrival, BatchId, Fault, Moment, TenantName};
+use crate::delivery::UnknownPolicy;
+use crate::delivery::standing::{BatchStanding, BatchState, Counts};
+
+/// How many rows a reading may be ahead of what is kept of it: a row at which the daemon dies again
+/// and again is known only as nearly as this.
+pub const AHEAD_ROWS_MAX: i64 = 32_000;
 
 /// When an arrival may be checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,17 +21,6 @@ pub enum Start {
     AtOnce,
     /// When its `.done` has come.
     WithDone,
-}
-
-/// A part of a file that was read: kept before the rest is.
-#[derive(Clone, Debug, Default)]
-pub struct Piece {
-    /// Messages in the order of the file; at most a chunk of them.
-    pub messages: Vec<Message>,
-    /// Rows that cannot be sent.
-    pub bad: Vec<BadRow>,
-    /// Faults for the report, continuing those kept before.
-    pub faults: Vec<Fault>,
 }
 
 /// What is known of a whole file that can be sent, or that was checked as a dry run.
@@ -81,6 +72,12 @@ pub struct Refusal {
     pub fault_count: u64,
     /// SHA-256 of the expanded bytes; empty if the file could not be read to its end.
     pub sha256: String,
+    /// The dialect; empty if the file could not be read to its end.
+    pub dialect: String,
+    /// The campaign's label; empty if there is none, or none was read.
+    pub campaign_name: String,
+    /// Odd things that stopped nothing.
+    pub warnings: Vec<Fault>,
     /// The companions that it was held against.
     pub heard: Vec<Heard>,
     /// The moment of refusal.
@@ -112,20 +109,21 @@ impl Store {
     }
 
     /// Begins to read a file and forgets what an interrupted reading kept. Returns how many
-    /// readings of it in a row have stopped together with the daemon at the same row; `None` when
-    /// it was read to its end before, which changes nothing.
+    /// readings of it in a row have stopped together with the daemon at about the same row; `None`
+    /// when it was read to its end before, which changes nothing.
     pub async fn begin_check(&self, batch: BatchId) -> Result<Option<u32>, Error> {
         self.write(move |connection| {
             let seq = seq(connection, &batch)?;
             let sql = "-- begin_check
-                UPDATE batches SET state = 'checking', total = 0, invalid = 0,
+                UPDATE batches SET state = 'checking', total = 0, invalid = 0, suppressed = 0,
                     deaths = CASE WHEN state <> 'checking' THEN 0
-                        WHEN total = died_at_row THEN deaths + 1 ELSE 1 END,
+                        WHEN died_at_row >= 0 AND ABS(total - died_at_row) <= ?2 THEN deaths + 1
+                        ELSE 1 END,
                     died_at_row = CASE WHEN state <> 'checking' THEN -1 ELSE total END
                 WHERE seq = ?1 AND state IN ('received', 'checking') RETURNING deaths";
             let deaths = connection
                 .prepare_cached(sql)?
-                .query_row([seq], |row| row.get(0))
+                .query_row([seq, AHEAD_ROWS_MAX], |row| row.get(0))
                 .optional()?;
             if deaths.is_some() {
                 forget_reading(connection, seq)?;
@@ -140,42 +138,11 @@ impl Store {
         self.write(move |connection| {
             let seq = seq(connection, &batch)?;
             let sql = "-- put_back
-                UPDATE batches SET state = 'received', total = 0, invalid = 0
+                UPDATE batches SET state = 'received', total = 0, invalid = 0, suppressed = 0
                 WHERE seq = ?1 AND state = 'checking'";
             if connection.prepare_cached(sql)?.execute([seq])? == 1 {
                 forget_reading(connection, seq)?;
             }
-            Ok(())
-        })
-        .await
-    }
-
-    /// Keeps a part of a file that is being read.
-    pub async fn keep(&self, batch: BatchId, piece: Piece) -> Result<(), Error> {
-        // Compressing is the caller's work, so that the writer's thread only writes.
-        let first_index = piece.messages.first().map(|message| message.index);
-        let content = encode_messages(&piece.messages);
-        self.write(move |connection| {
-            let seq = seq(connection, &batch)?;
-            let valid = piece.messages.len() as i64;
-            if let Some(first_index) = first_index {
-                let sql = "-- keep: chunk
-                    INSERT INTO chunks (batch, first_index, message_count, untouched)
-                    VALUES (?1, ?2, ?3, ?3)";
-                connection
-                    .prepare_cached(sql)?
-                    .execute([seq, first_index as i64, valid])?;
-                let sql = "-- keep: messages
-                    INSERT INTO chunk_contents (batch, first_index, content) VALUES (?1, ?2, ?3)";
-                let row = params![seq, first_index as i64, content];
-                connection.prepare_cached(sql)?.execute(row)?;
-            }
-            keep_bad_rows(connection, seq, &piece.bad)?;
-            keep_faults(connection, seq, &piece.faults)?;
-            let bad = piece.bad.len() as i64;
-            let sql = "-- keep: counts
-                UPDATE batches SET total = total + ?2 + ?3, invalid = invalid + ?3 WHERE seq = ?1";
-            connection.prepare_cached(sql)?.execute([seq, valid, bad])?;
             Ok(())
         })
         .await
@@ -232,7 +199,8 @@ impl Store {
             let seq = seq(connection, &batch)?;
             let sql = "-- refuse
                 UPDATE batches SET state = ?2, refusal = ?3, fault_count = ?4, sha256 = ?5,
-                    finished_at = ?6 WHERE seq = ?1 AND state IN ('received', 'checking')";
+                    suppressed = 0, finished_at = ?6, dialect = ?7, campaign_name = ?8,
+                    warnings = ?9 WHERE seq = ?1 AND state IN ('received', 'checking')";
             let changed = connection.prepare_cached(sql)?.execute(params![
                 seq,
                 refusal.state.as_str(),
@@ -240,6 +208,9 @@ impl Store {
                 refusal.fault_count as i64,
                 refusal.sha256,
                 refusal.now.as_millis(),
+                refusal.dialect,
+                refusal.campaign_name,
+                to_json(&refusal.warnings),
             ])?;
             if changed == 0 {
                 return Ok(());
@@ -501,24 +472,6 @@ fn forget_messages(connection: &Connection, seq: i64) -> rusqlite::Result<()> {
         "-- forget_messages\nDELETE FROM messages WHERE batch = ?1",
     ] {
         connection.prepare_cached(sql)?.execute([seq])?;
-    }
-    Ok(())
-}
-
-fn keep_bad_rows(connection: &Connection, seq: i64, bad: &[BadRow]) -> rusqlite::Result<()> {
-    let sql = "-- keep: bad rows
-        INSERT INTO messages (batch, idx, state, attempts, due_at, changed_at, expires_at,
-            possible_duplicate, in_row, provider_id, note)
-        VALUES (?1, ?2, ?3, 0, 0, 0, 0, 0, 1, '', ?4)";
-    let mut statement = connection.prepare_cached(sql)?;
-    for row in bad {
-        let note = to_json(&Note::of_bad_row(row));
-        statement.execute(params![
-            seq,
-            row.index as i64,
-            State::Invalid.as_str(),
-            note
-        ])?;
     }
     Ok(())
 }

@@ -1,21 +1,15 @@
 //! Claim what is to be sent, begin an attempt, record its outcome, and read it all back.
 
 use std::collections::HashMap;
-use std::io::{self, Read, Write};
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::arrivals::{from_json, seq, to_json};
+use super::chunk::unpack;
 use super::{Error, Store};
 use crate::batch::{BatchId, Message, Moment};
 use crate::delivery::standing::{MessageStanding, Note};
 use crate::delivery::{self, Policy, Reason, State, Step, Tried, UnknownPolicy};
-
-/// Speed matters more than the last per cent: rows of one file are very much alike.
-const COMPRESSION_LEVEL: i32 = 1;
-
-/// No chunk expands to more; a larger one is damaged.
-const CHUNK_BYTES_MAX: u64 = 256 << 20;
 
 /// One try at one message, as the store needs to know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -464,7 +458,7 @@ fn chunk(connection: &Connection, seq: i64, first_index: i64) -> rusqlite::Resul
     let sql = "-- chunk\nSELECT content FROM chunk_contents WHERE batch = ?1 AND first_index = ?2";
     let mut statement = connection.prepare_cached(sql)?;
     statement.query_row([seq, first_index], |row| {
-        decode_messages(row.get_ref(0)?.as_blob()?).map_err(|error| {
+        unpack(row.get_ref(0)?.as_blob()?).map_err(|error| {
             rusqlite::Error::FromSqlConversionFailure(
                 0,
                 rusqlite::types::Type::Blob,
@@ -472,27 +466,4 @@ fn chunk(connection: &Connection, seq: i64, first_index: i64) -> rusqlite::Resul
             )
         })
     })
-}
-
-/// Messages as they are kept: JSON, one a line, compressed.
-pub(super) fn encode_messages(messages: &[Message]) -> Vec<u8> {
-    const INVARIANT: &str = "writing to memory succeeds";
-    let mut encoder = zstd::Encoder::new(Vec::new(), COMPRESSION_LEVEL).expect(INVARIANT);
-    let mut line = Vec::with_capacity(512);
-    for message in messages {
-        line.clear();
-        serde_json::to_writer(&mut line, message).expect("our own types serialise");
-        line.push(b'\n');
-        encoder.write_all(&line).expect(INVARIANT);
-    }
-    encoder.finish().expect(INVARIANT)
-}
-
-fn decode_messages(content: &[u8]) -> io::Result<Vec<Message>> {
-    let mut text = Vec::new();
-    zstd::Decoder::new(content)?
-        .take(CHUNK_BYTES_MAX)
-        .read_to_end(&mut text)?;
-    let messages = serde_json::Deserializer::from_slice(&text).into_iter();
-    messages.collect::<Result<_, _>>().map_err(io::Error::other)
 }

@@ -20,12 +20,16 @@ use rusqlite::{Connection, OpenFlags};
 use tokio::sync::{mpsc, oneshot, watch};
 
 mod arrivals;
+mod chunk;
 mod companions;
+mod keeping;
 mod messages;
 mod publications;
 
-pub use arrivals::{Admission, Admitted, Piece, Refusal, Start};
+pub use arrivals::{AHEAD_ROWS_MAX, Admission, Admitted, Refusal, Start};
+pub use chunk::{Chunk, Packer};
 pub use companions::{FileName, Heard, Newest, Started};
+pub use keeping::{Keeping, Piece, UNDER_WAY_MAX};
 pub use messages::{Attempt, ChunkOfMessages, Due};
 pub use publications::Publication;
 
@@ -173,6 +177,17 @@ impl Store {
         T: Send + 'static,
         F: Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
+        let answered = self.begin_write(work).await?;
+        answered.await.map_err(|_| self.stopped())
+    }
+
+    /// Queues `work` for the writer. What is queued later is done later; the answer comes once the
+    /// group is on disk.
+    async fn begin_write<T, F>(&self, work: F) -> Result<oneshot::Receiver<T>, Error>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
         let (answer, answered) = oneshot::channel();
         let verb: Box<dyn Verb> = Box::new(VerbOf {
             work,
@@ -182,7 +197,7 @@ impl Store {
         if self.verbs.send(verb).await.is_err() {
             return Err(self.stopped());
         }
-        answered.await.map_err(|_| self.stopped())
+        Ok(answered)
     }
 
     /// Answers a question from what is on disk, beside the writer.

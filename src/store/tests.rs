@@ -115,12 +115,13 @@ async fn admitted(store: &Store, random: u64, sha256: &str) -> (BatchId, Admitte
     );
     let fault = bad(2).faults;
     let first = Piece {
-        messages: vec![message(0), message(1)],
+        chunks: Chunk::of(&[message(0), message(1)]),
         bad: vec![bad(2)],
         faults: fault,
+        ..Piece::default()
     };
     let second = Piece {
-        messages: vec![message(3), message(4)],
+        chunks: Chunk::of(&[message(3), message(4)]),
         ..Piece::default()
     };
     store.keep(batch.clone(), first).await.expect("kept");
@@ -150,6 +151,9 @@ async fn what_was_read_to_its_end_is_not_read_again() {
     assert_eq!(store.begin_check(batch.clone()).await.expect("asked"), None);
     store.put_back(batch.clone()).await.expect("asked");
     let late = Refusal {
+        dialect: "native".into(),
+        campaign_name: String::new(),
+        warnings: Vec::new(),
         state: BatchState::Rejected,
         reason: bad(0).faults.remove(0),
         faults: None,
@@ -333,6 +337,9 @@ async fn content_that_was_sent_is_not_sent_again() {
     assert_eq!(answer, Admitted::SentBefore(first.clone()));
     let fault = Fault::whole(Code::FileDuplicate, "other content", "the same");
     let refusal = Refusal {
+        dialect: "native".into(),
+        campaign_name: String::new(),
+        warnings: Vec::new(),
         state: BatchState::Duplicate,
         reason: fault.clone(),
         faults: Some(vec![fault]),
@@ -416,25 +423,118 @@ async fn deaths_at_the_same_row_are_counted() {
         .await
         .expect("received");
     let begin = || store.begin_check(batch.clone());
-    let keep = || {
-        store.keep(
-            batch.clone(),
-            Piece {
-                messages: vec![message(0)],
-                ..Piece::default()
-            },
-        )
+    let keep = |rows: std::ops::Range<u64>| {
+        let messages: Vec<Message> = rows.map(message).collect();
+        let chunks = Chunk::of(&messages);
+        let piece = Piece {
+            chunks,
+            ..Piece::default()
+        };
+        store.keep(batch.clone(), piece)
     };
     assert_eq!(begin().await.expect("begun"), Some(0));
     assert_eq!(begin().await.expect("begun"), Some(1));
     assert_eq!(begin().await.expect("begun"), Some(2));
-    keep().await.expect("kept");
+    keep(0..1_000).await.expect("kept");
+    assert_eq!(begin().await.expect("begun"), Some(3), "hardly further");
+    let further = u64::try_from(super::AHEAD_ROWS_MAX).expect("a count") + 2_000;
+    keep(0..further).await.expect("kept");
     assert_eq!(begin().await.expect("begun"), Some(1), "it came further");
     store.put_back(batch.clone()).await.expect("put back");
     assert_eq!(
         begin().await.expect("begun"),
         Some(0),
         "given up in good order"
+    );
+}
+
+/// Long messages of one piece lie in several chunks, and each must be found in its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_piece_may_have_several_chunks() {
+    let folder = folder();
+    let store = open(&folder);
+    let arrival = arrival(1);
+    let batch = arrival.batch.clone();
+    let received = store.receive(arrival, Start::AtOnce).await;
+    received.expect("received");
+    store.begin_check(batch.clone()).await.expect("begun");
+    let long = |index| Message {
+        content: Content::Text {
+            body: "x".repeat(3 << 20),
+            preview_url: false,
+        },
+        ..message(index)
+    };
+    let messages: Vec<Message> = (0..6).map(|at| long(at * 2)).collect();
+    let reason = Reason::new("policy.duplicate_recipient", "again");
+    let piece = Piece {
+        chunks: Chunk::of(&messages),
+        suppressed: [4, 6].map(|index| (index, reason.clone())).into(),
+        bad: vec![bad(5)],
+        ..Piece::default()
+    };
+    assert_eq!(piece.chunks.len(), 3);
+    store.keep(batch.clone(), piece).await.expect("kept");
+    let admitted = store.admit(batch.clone(), admission("aa")).await;
+    assert_eq!(admitted.expect("answered"), Admitted::Whole);
+    let mut from = 0;
+    let mut sent = Vec::new();
+    while let Some(chunk) = store.next_chunk(batch.clone(), from).await.expect("read") {
+        sent.extend(chunk.messages.iter().map(|message| message.index));
+        from = chunk.next_from;
+    }
+    // The chunk in the middle has nothing left to be sent.
+    assert_eq!(sent, [0, 2, 8, 10]);
+    let standing = store.messages(batch.clone(), 3, 6).await.expect("read");
+    let indices: Vec<u64> = standing.iter().map(|standing| standing.index).collect();
+    assert_eq!(indices, [4, 5, 6, 8]);
+}
+
+/// A row that its sender asked to be left out must neither be sent nor be missing in the results.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_suppressed_is_never_sent() {
+    let folder = folder();
+    let store = open(&folder);
+    let arrival = arrival(1);
+    let batch = arrival.batch.clone();
+    let received = store.receive(arrival, Start::AtOnce).await;
+    received.expect("received");
+    store.begin_check(batch.clone()).await.expect("begun");
+    let reason = Reason::new("policy.duplicate_recipient", "again");
+    let mut keeping = store.keeping(batch.clone());
+    for piece in [[0, 1], [2, 3]] {
+        let messages = piece.map(message);
+        let suppressed = vec![(piece[1], reason.clone())];
+        let piece = Piece {
+            chunks: Chunk::of(&messages),
+            suppressed,
+            ..Piece::default()
+        };
+        keeping.keep(piece).await.expect("kept");
+    }
+    keeping.finish().await.expect("kept");
+    let admitted = store.admit(batch.clone(), admission("aa")).await;
+    assert_eq!(admitted.expect("answered"), Admitted::Whole);
+    for (from, index) in [(0, 0), (2, 2)] {
+        let chunk = store.next_chunk(batch.clone(), from).await.expect("read");
+        let messages = chunk.expect("a chunk").messages;
+        assert_eq!(messages, [message(index)]);
+    }
+    let standing = store.messages(batch.clone(), 0, 10).await.expect("read");
+    let states: Vec<State> = standing.iter().map(|standing| standing.state).collect();
+    let (waiting, suppressed) = (State::Waiting, State::Suppressed);
+    assert_eq!(states, [waiting, suppressed, waiting, suppressed]);
+    assert_eq!(standing[1].message, Some(message(1)));
+    assert_eq!(standing[1].note, Some(Note::Reason(reason)));
+    let counts = store
+        .batch(batch)
+        .await
+        .expect("read")
+        .expect("known")
+        .counts;
+    assert_eq!(
+        (counts.total, counts.suppressed, counts.waiting()),
+        (4, 2, 2)
     );
 }
 

@@ -6,7 +6,12 @@ use dropcast::provider::cause::Cause;
 use super::text;
 
 /// Codes in results that are no answer of a provider.
-const OTHERS: [&str; 2] = ["provider.interrupted", "policy.expired"];
+const OTHERS: [&str; 4] = [
+    "provider.interrupted",
+    "policy.expired",
+    "policy.duplicate_recipient",
+    "policy.duplicate_reference",
+];
 
 /// A code without cause and cure leaves the sender of a message alone with it.
 #[test]

@@ -44,7 +44,7 @@ fn the_batches_on_the_pages_are_accepted() {
             }
         }
     }
-    assert_eq!(files.len(), 4, "{files:?}");
+    assert!(files.len() >= 5, "{files:?}");
     for (name, block) in &files {
         world.drop_file(name, block);
     }

@@ -12,7 +12,9 @@ use serde_json::Value;
 
 use crate::world::batches::{good_file, good_file_from};
 use crate::world::folder::TenantFolder;
-use crate::world::provider::{Provider, Reserved, Script};
+#[cfg(feature = "fail-points")]
+use crate::world::provider::Reserved;
+use crate::world::provider::{Provider, Script};
 use crate::world::{SOON, TenantPlan, World};
 
 /// A tenant whose local files settle fast.

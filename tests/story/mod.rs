@@ -4,6 +4,7 @@
 mod a_clean_stop_loses_nothing;
 #[cfg(feature = "fail-points")]
 mod a_death_at_any_step_loses_nothing;
+mod a_message_waits_for_its_time;
 mod a_start_says_what_is_wrong;
 mod companions_belong_to_their_file;
 mod every_fault_is_told;
@@ -14,5 +15,6 @@ mod only_whole_files_are_sent;
 mod provider_answers_are_told_as_they_are;
 #[cfg(feature = "fail-points")]
 mod refused_files_are_answered;
+mod rows_that_repeat_others_are_left_out;
 mod tenants_are_apart;
 mod the_same_content_is_refused;

@@ -1,180 +1,137 @@
 //! The native form: a campaign file as Messangi's users write it, plus optional keys.
 //!
-//! `head` reads what stands once for all rows, `row` one row against it, `content` what the
-//! recipient will read. Where parts of the file begin and end is found by `scan`.
+//! `head` reads what stands once for all rows, `row` one row against it, `saying` which of a row's
+//! keys are its content. Where parts of the file begin and end is found by `scan`.
 
 use std::sync::Arc;
 
-use crate::batch::fault::{Code, Fault, Trouble};
-use crate::batch::marks::{Brackets, Piece, has_mark, pieces};
+use crate::batch::fault::{Code, Fault, Misfit, Trouble};
 use crate::batch::read::{PhoneCheck, Rules};
+use crate::batch::session::Session;
 use crate::batch::spot::{Spot, Warnings};
-use crate::batch::template::Template;
+use crate::batch::template::{HeadParts, Template, Templates};
 use crate::batch::tree::{Node, Value};
-use crate::batch::{Moment, Phone};
+use crate::batch::{Moment, Options, Phone};
 
-mod content;
 mod head;
 mod keys;
 mod row;
+mod saying;
 
-pub(in crate::batch) use head::{HeadMember, head_too_long, read_head};
-pub(in crate::batch) use keys::FOREIGN;
-pub(in crate::batch) use row::{bad_row, read_row};
+pub(in crate::batch) use head::{Told, head_too_long, read_head};
+pub(super) use keys::{deciding, names_content, resembled_deciding};
+pub(in crate::batch) use row::{bad_row, read_row, with_faults};
 
-/// The longest session text after substitution, in characters. Messangi's own pages say 1024; the
-/// Cloud API takes this many, and it is what decides.
-const SESSION_CHARS_MAX: usize = 4096;
 /// How far ahead an expiry may lie.
 const VALIDITY_DAYS_MAX: i64 = 35;
 /// The longest `reference`, in characters.
 const REFERENCE_CHARS_MAX: usize = 512;
+/// The longest id of a provider's, in characters.
+const ID_CHARS_MAX: usize = 512;
 /// The longest `callbackData`, in characters.
 const CALLBACK_DATA_CHARS_MAX: usize = 4096;
 
-/// The most placeholders that a text can have, and the most values that a row can give: each is
-/// compared with each.
-const PLACEHOLDERS_MAX: usize = 256;
 /// The most faults told of one row, so that one row cannot fill the report.
-const ROW_FAULTS_MAX: usize = 100;
+pub(super) const ROW_FAULTS_MAX: usize = 100;
+
+/// Each is held against all that there are, and one row must not make that endless.
+const UNKNOWN_KEYS_MAX: usize = 1_000;
 
 const VALIDITY_MS_MAX: i64 = VALIDITY_DAYS_MAX * 24 * 60 * 60 * 1000;
 
 /// What the head says for rows that do not say it themselves.
 #[derive(Clone, Debug, Default)]
 pub(in crate::batch) struct Defaults {
-    /// Whether the first line is the head and no row.
-    pub(in crate::batch) first_line: bool,
     from: Option<Phone>,
     template_name: Option<String>,
     template_language: Option<String>,
+    template_id: Option<String>,
     template: Option<Arc<Template>>,
     /// The names of placeholders, as declared.
     declared: Vec<String>,
-    /// Values for rows that give none.
-    values: Vec<(String, Node<'static>)>,
-    message: Option<SessionText>,
-    preview_url: bool,
+    /// What rows that say nothing themselves say to their template.
+    parts: HeadParts,
+    /// What is said without a template.
+    session: Session,
     reference: Option<String>,
     reference_rank: Option<u8>,
     callback_data: Option<String>,
+    scheduled_at: Option<Moment>,
     expires_at: Option<Moment>,
     validity_ms: Option<i64>,
-}
-
-/// A session text, cut at its marks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct SessionText {
-    segments: Vec<Segment>,
-    /// The names in its marks, each once, in their order.
-    names: Vec<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Segment {
-    Words(String),
-    Mark(usize),
-}
-
-impl SessionText {
-    fn read(text: &str) -> Result<Self, Trouble> {
-        if has_mark(text, Brackets::Curly) {
-            return Err(Trouble::new(
-                Code::SessionMarks,
-                "marks such as `[[name]]` in a session text",
-                "marks such as `{{name}}`",
-            )
-            .hint("write `[[name]]`; `{{name}}` belongs in approved templates"));
-        }
-        let mut names: Vec<String> = Vec::new();
-        let mut segments = Vec::new();
-        let pieces = pieces(text, Brackets::Square);
-        if pieces.len() > 2 * PLACEHOLDERS_MAX {
-            return Err(too_many(pieces.len() / 2));
-        }
-        for piece in pieces {
-            segments.push(match piece {
-                Piece::Words(words) => Segment::Words(words.into()),
-                Piece::Mark(name) => {
-                    let at = names.iter().position(|known| known == name);
-                    Segment::Mark(at.unwrap_or_else(|| {
-                        names.push(name.into());
-                        names.len() - 1
-                    }))
-                }
-            });
-        }
-        let read = Self { segments, names };
-        if read.names.is_empty() {
-            length(text)?;
-        }
-        Ok(read)
-    }
-
-    /// The text with `values`, one for each name, in place.
-    fn fill(&self, values: &[&str]) -> Result<String, Trouble> {
-        let text: String = self
-            .segments
-            .iter()
-            .map(|segment| match segment {
-                Segment::Words(words) => words.as_str(),
-                Segment::Mark(at) => values.get(*at).copied().unwrap_or_default(),
-            })
-            .collect();
-        length(&text)?;
-        Ok(text)
-    }
-}
-
-fn length(text: &str) -> Result<(), Trouble> {
-    let chars = text.chars().count();
-    let expected =
-        format!("a text of 1 to {SESSION_CHARS_MAX} characters with all values in place");
-    if text.trim().is_empty() {
-        return Err(Trouble::new(Code::SessionLength, expected, "an empty text"));
-    }
-    if chars > SESSION_CHARS_MAX {
-        let found = format!("{chars} characters");
-        return Err(Trouble::new(Code::SessionLength, expected, found));
-    }
-    Ok(())
+    options: Options,
 }
 
 /// Faults and warnings of one piece of the file.
-struct Notes<'a> {
+pub(super) struct Notes<'a> {
     spot: Spot<'a>,
     faults: Vec<Fault>,
     warnings: &'a mut Warnings,
+    /// Keys that nobody knows.
+    unknown: usize,
 }
 
-impl Notes<'_> {
-    fn fault(&mut self, trouble: Trouble, tail: &[&str], at: usize) {
+impl<'a> Notes<'a> {
+    /// Nothing noted yet about the piece at `spot`.
+    pub(super) fn new(spot: Spot<'a>, warnings: &'a mut Warnings) -> Self {
+        Self {
+            spot,
+            faults: Vec::new(),
+            warnings,
+            unknown: 0,
+        }
+    }
+
+    /// The faults that were noted.
+    pub(super) fn into_faults(self) -> Vec<Fault> {
+        self.faults
+    }
+
+    /// Notes a fault at the byte `at` of the piece.
+    pub(super) fn fault(&mut self, trouble: Trouble, at: usize) {
         if self.faults.len() >= ROW_FAULTS_MAX {
             return;
         }
-        let fault = self.spot.fault(trouble, tail, at);
+        let fault = self.spot.fault(trouble, at);
         self.faults.push(fault);
     }
 
-    fn warn(&mut self, trouble: Trouble, key: &str, tail: &[&str], at: usize) {
+    /// Notes a warning about `key` at the byte `at` of the piece.
+    pub(super) fn warn(&mut self, trouble: Trouble, key: &str, at: usize) {
         let Self { spot, warnings, .. } = self;
-        warnings.add(trouble.code, key, || spot.fault(trouble, tail, at));
+        warnings.add(trouble.code, key, || spot.fault(trouble, at));
     }
 
     /// The value, or the fault noted at its place.
-    fn take<T>(&mut self, read: Result<T, Trouble>, tail: &[&str], at: usize) -> Option<T> {
+    fn take<T>(&mut self, read: Result<T, Trouble>, at: usize) -> Option<T> {
         match read {
             Ok(value) => Some(value),
             Err(trouble) => {
-                self.fault(trouble, tail, at);
+                self.fault(trouble, at);
                 None
             }
         }
     }
 
-    /// What is said about a key that nobody knows. `tail` ends with it, and `at` is where it
-    /// stands.
-    fn unknown_key(&mut self, key: &str, tail: &[&str], at: usize, strict: bool) {
+    /// Notes all of these.
+    fn misfits(&mut self, misfits: Vec<Misfit>) {
+        for misfit in misfits {
+            self.fault(misfit.trouble, misfit.at);
+        }
+    }
+
+    /// What is said about a key that nobody knows; `at` is where it stands.
+    fn unknown_key(&mut self, key: &str, at: usize, strict: bool) {
+        self.unknown += 1;
+        if self.unknown > UNKNOWN_KEYS_MAX {
+            if self.unknown == UNKNOWN_KEYS_MAX + 1 {
+                let expected =
+                    format!("at most {UNKNOWN_KEYS_MAX} keys that this format does not have");
+                let trouble = Trouble::new(Code::BatchRowTooLong, expected, "more");
+                self.fault(trouble.hint("leave out the columns that are not sent"), at);
+            }
+            return;
+        }
         let near = self.warnings.resembled(key, || keys::resembled(key));
         if let Some(near) = near {
             let trouble = Trouble::new(
@@ -183,88 +140,68 @@ impl Notes<'_> {
                 "a key that resembles one",
             )
             .hint(format!("did you mean `{near}`?"));
-            self.fault(trouble, tail, at);
+            self.fault(trouble, at);
             return;
         }
+        self.nameless_key(key, at, strict);
+    }
+
+    /// What is said about a key that resembles none.
+    pub(super) fn nameless_key(&mut self, key: &str, at: usize, strict: bool) {
         let trouble = Trouble::new(
             Code::BatchUnknownKey,
             "a key of this format",
             "a key that it does not have",
         );
         if strict {
-            self.fault(trouble.hint("remove it"), tail, at);
+            self.fault(trouble.hint("remove it"), at);
         } else {
-            self.warn(trouble.hint("it was ignored"), key, tail, at);
+            self.warn(trouble.hint("it was ignored"), key, at);
         }
     }
 
     /// What is said about a key that is known and cannot be honoured.
-    fn unsupported_key(&mut self, manual: &str, tail: &[&str], at: usize) {
+    fn unsupported_key(&mut self, manual: &str, at: usize) {
         let trouble = Trouble::new(
             Code::BatchUnsupportedKey,
             "keys that this version can honour",
             format!("`{manual}`"),
         );
         let hint = "it would change what is delivered or when, so it is not ignored: remove it";
-        self.fault(trouble.hint(hint), tail, at);
+        self.fault(trouble.hint(hint), at);
     }
 
     /// What is said about a key whose loss changes nothing that is delivered.
-    fn ignored_key(&mut self, manual: &str, tail: &[&str], at: usize) {
+    pub(super) fn ignored_key(&mut self, manual: &str, at: usize) {
         let trouble = Trouble::new(
             Code::BatchUnsupportedKey,
             "keys that this version can honour",
             format!("`{manual}`"),
         );
-        self.warn(trouble.hint("it was ignored"), manual, tail, at);
+        self.warn(trouble.hint("it was ignored"), manual, at);
     }
 
     /// Keys that mean the same at the top and in a row: those that cannot be honoured.
-    fn shared_key(
-        &mut self,
-        key: keys::Key,
-        manual: &str,
-        node: &Node<'_>,
-        place: (&[&str], usize),
-    ) {
-        let (tail, key_at) = place;
+    fn shared_key(&mut self, key: keys::Key, manual: &str, node: &Node<'_>, key_at: usize) {
         match key {
-            keys::Key::Unsupported if !is_hollow(node) => {
-                self.unsupported_key(manual, tail, key_at);
+            keys::Key::Unsupported if !node.is_hollow() => {
+                self.unsupported_key(manual, key_at);
             }
-            keys::Key::Ignored if !is_hollow(node) => self.ignored_key(manual, tail, key_at),
-            keys::Key::Type => match node.text() {
-                Some("text" | "template") => {}
-                _ => self.unsupported_key("type", tail, key_at),
-            },
-            keys::Key::OnDuplicate if node.text() != Some("send") => {
-                self.unsupported_key(manual, tail, key_at);
-            }
+            keys::Key::Ignored if !node.is_hollow() => self.ignored_key(manual, key_at),
             keys::Key::IgnoreQuietHours if node.value != Value::Bool(true) => {
-                self.unsupported_key(manual, tail, key_at);
+                self.unsupported_key(manual, key_at);
             }
             keys::Key::Priority => match node.text() {
                 Some("normal") => {}
-                Some("high" | "low") => self.ignored_key(manual, tail, key_at),
+                Some("high" | "low") => self.ignored_key(manual, key_at),
                 _ => {
                     let expected = "`high`, `normal` or `low`";
                     let trouble = Trouble::new(Code::BatchBadValue, expected, other(node));
-                    self.fault(trouble, tail, node.at);
+                    self.fault(trouble, node.at);
                 }
             },
             _ => {}
         }
-    }
-}
-
-/// Whether a value says as much as the absence of its key.
-fn is_hollow(node: &Node<'_>) -> bool {
-    match &node.value {
-        Value::Null => true,
-        Value::Text(text) => text.is_empty(),
-        Value::List(nodes) => nodes.is_empty(),
-        Value::Object(entries) => entries.is_empty(),
-        Value::Bool(_) | Value::Number(_) => false,
     }
 }
 
@@ -327,6 +264,43 @@ fn expiry(node: &Node<'_>, received_at: Moment) -> Result<Moment, Trouble> {
     Ok(expires_at)
 }
 
+/// A moment at which messages are sent, seen from the arrival of the file; `None` for at once.
+fn schedule(node: &Node<'_>, received_at: Moment) -> Result<Option<Moment>, Trouble> {
+    let scheduled_at = moment(node)?;
+    if scheduled_at > received_at.plus_ms(VALIDITY_MS_MAX) {
+        let expected = format!("a moment at most {VALIDITY_DAYS_MAX} days ahead");
+        return Err(Trouble::new(Code::BatchBadValue, expected, "a later one"));
+    }
+    if scheduled_at < received_at.plus_ms(-VALIDITY_MS_MAX) {
+        let expected = format!("a moment at most {VALIDITY_DAYS_MAX} days ago");
+        let trouble = Trouble::new(Code::BatchBadValue, expected, "an earlier one");
+        return Err(trouble.hint("look at the year; one that has just passed means at once"));
+    }
+    // An export that was late to be dropped is sent late, and not refused.
+    Ok((scheduled_at > received_at).then_some(scheduled_at))
+}
+
+fn expires_before_its_time() -> Trouble {
+    Trouble::new(
+        Code::PolicyExpired,
+        "an expiry after the moment at which it is sent",
+        "one before it",
+    )
+    .hint("write a later `expiresAt`, or an earlier `scheduledAt`")
+}
+
+/// An id of the provider's.
+fn id(node: &Node<'_>) -> Result<String, Trouble> {
+    let text = word(node)?;
+    let chars = text.chars().count();
+    if chars > ID_CHARS_MAX || text.chars().any(char::is_whitespace) {
+        let expected = format!("an id of at most {ID_CHARS_MAX} characters without spaces");
+        let trouble = Trouble::new(Code::BatchBadValue, expected, "a text of another form");
+        return Err(trouble);
+    }
+    Ok(text.to_owned())
+}
+
 fn validity_ms(node: &Node<'_>) -> Result<i64, Trouble> {
     let most = VALIDITY_MS_MAX / 1000;
     let expected = format!("a whole number of seconds from 1 to {most}");
@@ -347,7 +321,7 @@ fn validity_ms(node: &Node<'_>) -> Result<i64, Trouble> {
 fn own_text<'n>(node: &'n Node<'_>, chars_max: usize) -> Result<(&'n str, Numeral), Trouble> {
     let (text, numeral) = match &node.value {
         Value::Text(text) => (text.as_ref(), Numeral::Text),
-        Value::Number(text) => (*text, Numeral::Number),
+        Value::Number(text) => (text.as_ref(), Numeral::Number),
         _ => return Err(wrong_kind("a text", node)),
     };
     let chars = text.chars().count();
@@ -369,20 +343,12 @@ enum Numeral {
     Number,
 }
 
-fn too_many(found: usize) -> Trouble {
-    Trouble::new(
-        Code::ParameterCount,
-        format!("at most {PLACEHOLDERS_MAX} placeholders"),
-        found.to_string(),
-    )
-}
-
 /// A phone number, as text or as a JSON number.
 fn phone(node: &Node<'_>, check: PhoneCheck, lenient: bool) -> Result<(Phone, Numeral), Trouble> {
     let (text, numeral) = match &node.value {
         Value::Text(text) => (text.as_ref(), Numeral::Text),
         Value::Number(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
-            (*text, Numeral::Number)
+            (text.as_ref(), Numeral::Number)
         }
         Value::Number(_) => {
             return Err(Trouble::new(
@@ -407,6 +373,25 @@ fn phone(node: &Node<'_>, check: PhoneCheck, lenient: bool) -> Result<(Phone, Nu
     }
 }
 
+/// What is said of a name and an id that mean two templates; `template` was found by one of them.
+/// A definition without an id contradicts none but those of other templates.
+fn disagreement(
+    template: &Template,
+    (name, id): (&str, &str),
+    templates: &Templates,
+) -> Option<Trouble> {
+    let same_id = match template.id() {
+        "" => templates.by_id(id).is_empty(),
+        own => own == id,
+    };
+    if same_id && template.name() == name {
+        return None;
+    }
+    let expected = "the id of the template that is named beside it, in its language";
+    let trouble = Trouble::new(Code::BatchBadValue, expected, "another id");
+    Some(trouble.hint("name the template or give its id; one of them is enough"))
+}
+
 pub(in crate::batch) fn key_twice() -> Trouble {
     Trouble::new(Code::JsonDuplicateKey, "each key once", "a key given twice")
         .hint("remove one of the two")
@@ -425,7 +410,7 @@ fn number_for_text() -> Trouble {
 fn sender(node: &Node<'_>, rules: &Rules) -> Result<(Phone, Numeral), Trouble> {
     // The tenant's own numbers decide; plans say nothing about test numbers and the like.
     let (phone, numeral) = phone(node, PhoneCheck::Format, rules.phone_lenient)?;
-    if rules.senders.contains(&phone) {
+    if rules.any_sender || rules.senders.contains(&phone) {
         return Ok((phone, numeral));
     }
     Err(Trouble::new(
@@ -434,15 +419,4 @@ fn sender(node: &Node<'_>, rules: &Rules) -> Result<(Phone, Numeral), Trouble> {
         "another number",
     )
     .hint("ask your operator which numbers are yours"))
-}
-
-/// Which of a list of names a key means: by name, by the file's own name for the placeholder in
-/// this place, or by its number from 1.
-fn resolve<'n>(key: &str, names: &'n [String], declared: &[String]) -> Option<&'n str> {
-    let at = names
-        .iter()
-        .position(|name| name == key)
-        .or_else(|| declared.iter().position(|name| name == key))
-        .or_else(|| key.parse::<usize>().ok()?.checked_sub(1))?;
-    names.get(at).map(String::as_str)
 }

@@ -1,218 +1,300 @@
-//! The schema for the values of one template, and what is said about values that do not satisfy it.
-//! The validator's own words would quote the values, so its errors are told by kind and place.
+//! The JSON Schema for what a row says to one template: customers find it beside the template's
+//! example, and rows are held against it.
+//!
+//! Each schema inside names in `$comment` the rule that it states, so that what breaks it can be
+//! told in words of our own; `words` has those.
 
-use jsonschema::error::ValidationErrorKind;
 use jsonschema::{PatternOptions, Validator};
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 
-use super::{BODY_CHARS_MAX, Template, quoted_list, unknown_hint};
-use crate::batch::fault::{Code, Trouble};
-use crate::batch::marks::{Brackets, has_mark};
-use crate::batch::values::{Filled, Given, View};
+use super::shape::{ButtonPart, Face, HeaderKind, Shape};
+use super::text::Text;
+use crate::batch::values::{Filled, ROW_KEYS};
 
-/// How many unknown names of one row are compared with the known ones.
-pub(in crate::batch) const HINTS_MAX: usize = 5;
+mod rules;
 
-/// A run of this many spaces is refused by WhatsApp.
-const SPACES: &str = "     ";
+#[cfg(test)]
+pub(super) use rules::{ILL_SPACE, MARK};
+pub(super) use rules::{PRODUCTS_MAX, media_word};
 
-/// What the template's values came to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::batch) struct ValueTrouble {
-    /// Which of the given values it is; `None` for all of them together.
-    pub(in crate::batch) given: Option<usize>,
-    /// What is wrong.
-    pub(in crate::batch) trouble: Trouble,
-}
-
-/// Compiles the schema for values of these placeholders.
+/// The schema for a row of this template, and what holds rows against it.
 pub(super) fn compile(
     name: &str,
     language: &str,
-    names: &[String],
+    shape: &Shape,
 ) -> Result<(Json, Validator<Filled>), String> {
-    let value = json!({
-        "type": "string",
-        "minLength": 1,
-        "not": { "type": "string", "anyOf": [
-            { "pattern": "[\\n\\r\\t]| {5}" },
-            { "pattern": "\\[\\[[^\\[\\]{}\\n\\r]+\\]\\]|\\{\\{[^\\[\\]{}\\n\\r]+\\}\\}" },
-        ]},
-    });
-    let properties: serde_json::Map<String, Json> = names
-        .iter()
-        .map(|name| {
-            let mut value = value.clone();
-            value["description"] = json!(format!("What is read in the place of {{{{{name}}}}}."));
-            (name.clone(), value)
-        })
-        .collect();
-    let schema = json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": format!("Values of one row for the template {name} in {language}"),
-        "description": "The row's own `placeholders` and those at the top of the file, together. \
-            Values have no line breaks, no tabs, no runs of more than 4 spaces and no marks such \
-            as [[x]] or {{x}}; the whole text has at most 1024 characters.",
-        "type": "object",
-        "properties": properties,
-        "required": names,
-        "additionalProperties": false,
-    });
+    let schema = row(name, language, shape);
     let validator = jsonschema::options_for::<Filled>()
         .with_draft(jsonschema::Draft::Draft202012)
         .with_pattern_options(PatternOptions::regex())
         .build(&schema)
-        .map_err(|error| format!("its placeholders make no schema: {}", error.masked()))?;
+        .map_err(|error| format!("its components make no schema: {}", error.masked()))?;
     Ok((schema, validator))
 }
 
-impl Template {
-    /// Everything that is wrong with the values for one message; empty when it can be sent.
-    pub(in crate::batch) fn check(&self, given: &[Given<'_>]) -> Vec<ValueTrouble> {
-        if self.validator.is_valid(View::Row(given)) {
-            return self.length(given).into_iter().collect();
-        }
-        let mut found = Vec::new();
-        for error in self.validator.iter_errors(View::Row(given)) {
-            let path = error.instance_path().as_str();
-            let at = path.strip_prefix('/').and_then(|name| {
-                let name = name.replace("~1", "/").replace("~0", "~");
-                given.iter().position(|given| given.name == name)
-            });
-            self.reword(error.kind(), at, given, &mut found);
-        }
-        found.dedup();
-        found
+fn row(name: &str, language: &str, shape: &Shape) -> Json {
+    let [placeholders, header, buttons, cards, offer] = ROW_KEYS;
+    let face = &shape.face;
+    let mut properties = Map::new();
+    let mut required = Vec::new();
+    properties.insert(
+        placeholders.into(),
+        self::placeholders(&face.body, shape.code),
+    );
+    if !face.body.names.is_empty() {
+        required.push(placeholders);
     }
-
-    fn reword(
-        &self,
-        kind: &ValidationErrorKind,
-        at: Option<usize>,
-        given: &[Given<'_>],
-        found: &mut Vec<ValueTrouble>,
-    ) {
-        let mut add = |given: Option<usize>, code, expected: String, was: &str, hint: &str| {
-            found.push(ValueTrouble {
-                given,
-                trouble: Trouble {
-                    code,
-                    expected,
-                    found: was.into(),
-                    hint: hint.into(),
-                },
-            });
-        };
-        let node = at.map(|at| given[at].node);
-        match kind {
-            ValidationErrorKind::Required { property } => add(
-                None,
-                Code::ParameterMissing,
-                format!(
-                    "a value for the placeholder `{}`",
-                    property.as_str().unwrap_or_default()
-                ),
-                "none",
-                "",
-            ),
-            ValidationErrorKind::AdditionalProperties { .. } => {
-                let known = if self.names.is_empty() {
-                    "no placeholders: this template has none".into()
-                } else {
-                    format!(
-                        "a placeholder of this template: {}",
-                        quoted_list(&self.names)
-                    )
-                };
-                // Comparing names is slow; a row with more unknown ones is of another kind.
-                let mut compared = 0..HINTS_MAX;
-                for (at, given) in given.iter().enumerate() {
-                    if self.position(given.name).is_none() {
-                        let hint = match compared.next() {
-                            Some(_) => unknown_hint(given.name, &self.names),
-                            None => String::new(),
-                        };
-                        add(
-                            Some(at),
-                            Code::ParameterUnknown,
-                            known.clone(),
-                            "another name",
-                            &hint,
-                        );
-                    }
-                }
-            }
-            ValidationErrorKind::MinLength { .. } => add(
-                at,
-                Code::ParameterEmpty,
-                "a text of at least one character".into(),
-                "an empty text",
-                "WhatsApp refuses empty values; write what should be read there",
-            ),
-            ValidationErrorKind::Not { .. } => {
-                let text = node.and_then(|node| node.text()).unwrap_or_default();
-                let (code, expected, was, hint) = ill_text(text);
-                add(at, code, expected.into(), was, hint);
-            }
-            _ => {
-                let was = node.map_or("another kind", |node| node.kind());
-                let hint = match was {
-                    "an object" | "an array" => "amounts and dates are written as plain text",
-                    "null" => "leave no value empty; write what should be read there",
-                    _ => "put the value in quotation marks",
-                };
-                add(at, Code::ParameterWrongKind, "a text".into(), was, hint);
-            }
-        }
+    properties.insert(header.into(), self::header(&face.header));
+    if face.header_varies() {
+        required.push(header);
     }
+    properties.insert(
+        buttons.into(),
+        self::buttons(&face.buttons, "#/properties/templateButtons"),
+    );
+    if face.buttons.iter().any(|button| button.kind.is_required()) {
+        required.push(buttons);
+    }
+    properties.insert(cards.into(), self::cards(&shape.cards));
+    if !shape.cards.is_empty() {
+        required.push(cards);
+    }
+    if shape.offer_ends() {
+        properties.insert(offer.into(), rules::offer());
+        required.push(offer);
+    } else {
+        properties.insert(
+            offer.into(),
+            nothing("The template has no offer that ends."),
+        );
+    }
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$comment": "row",
+        "title": format!("A row for the template {name} in {language}"),
+        "description": format!(
+            "What a row says to this template, the values at the top of the file included. The \
+             row's other keys are described in batch.v1.json. The body has at most {} characters \
+             with all values in place.",
+            shape.body_chars_max(),
+        ),
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "$defs": rules::shared(),
+    })
+}
 
-    /// Whether the body would be too long. The values have passed the schema.
-    fn length(&self, given: &[Given<'_>]) -> Option<ValueTrouble> {
-        let mut chars = self.fixed_chars;
-        for given in given {
-            let (Some(at), Some(text)) = (self.position(given.name), given.node.text()) else {
-                continue;
-            };
-            chars += self.uses[at] * text.chars().count();
-        }
-        (chars > BODY_CHARS_MAX).then(|| ValueTrouble {
-            given: None,
-            trouble: Trouble {
-                code: Code::ParameterTooLong,
-                expected: format!("at most {BODY_CHARS_MAX} characters with all values in place"),
-                found: format!("{chars} characters"),
-                hint: "shorten the longest value".into(),
-            },
+/// What stands where the template takes nothing.
+fn nothing(description: &str) -> Json {
+    json!({ "$comment": "nothing", "description": description, "type": "null" })
+}
+
+fn placeholders(text: &Text, code: bool) -> Json {
+    let values: Vec<(&String, Json)> = text
+        .names
+        .iter()
+        .enumerate()
+        .map(|(at, name)| {
+            let rule = if code && at == 0 { "code" } else { "value" };
+            let words = format!("What is read in the place of {{{{{name}}}}}.");
+            (name, described(rule, &words))
         })
+        .collect();
+    let in_order: Vec<&Json> = values.iter().map(|(_, value)| value).collect();
+    let mut list = json!({
+        "$comment": "placeholders",
+        "maxItems": in_order.len(),
+        "minItems": in_order.len(),
+    });
+    // An empty list of items is no schema.
+    if !in_order.is_empty() {
+        list["prefixItems"] = json!(in_order);
+    }
+    let by_name: Map<String, Json> = values
+        .iter()
+        .map(|(name, value)| ((*name).clone(), value.clone()))
+        .collect();
+    let mut kinds = vec!["object", "array"];
+    if text.names.is_empty() {
+        kinds.push("null");
+    }
+    json!({
+        "$comment": "placeholders",
+        "description": "The values of the body's placeholders: an object by name, or an array in \
+            order.",
+        "type": kinds,
+        "if": { "type": "array" },
+        "then": list,
+        "else": {
+            "$comment": "placeholders",
+            "properties": by_name,
+            "required": text.names,
+            "additionalProperties": false,
+        },
+    })
+}
+
+fn described(rule: &str, words: &str) -> Json {
+    json!({ "description": words, "$ref": format!("#/$defs/{rule}") })
+}
+
+fn header(kind: &HeaderKind) -> Json {
+    match kind {
+        HeaderKind::Text(text) => match text.names.first() {
+            Some(name) => rules::text_header(name),
+            None => nothing("The template's header does not vary."),
+        },
+        HeaderKind::None => nothing("The template has no header."),
+        HeaderKind::Media(kind) => rules::media(*kind),
+        HeaderKind::Location => rules::location(),
+        HeaderKind::Product => rules::product(),
     }
 }
 
-/// Says what the schema's patterns refuse in a text.
-fn ill_text(text: &str) -> (Code, &'static str, &'static str, &'static str) {
-    if text.contains(['\n', '\r', '\t']) || text.contains(SPACES) {
-        let was = if text.contains(['\n', '\r']) {
-            "a line break"
-        } else if text.contains('\t') {
-            "a tab"
-        } else {
-            "a run of more than 4 spaces"
-        };
-        return (
-            Code::ParameterWhitespace,
-            "a text without line breaks, tabs and runs of more than 4 spaces",
-            was,
-            "WhatsApp refuses these in template values; write it on one line",
-        );
+/// The buttons as an object by index, or as an array of buttons that name their index; `at` is
+/// where this schema stands.
+fn buttons(buttons: &[ButtonPart], at: &str) -> Json {
+    let mut by_index = Map::new();
+    let (mut indices, mut required, mut types) = (Vec::new(), Vec::new(), Vec::new());
+    for (index, button) in buttons.iter().enumerate() {
+        if !button.kind.varies() {
+            continue;
+        }
+        by_index.insert(index.to_string(), rules::button(index, button));
+        indices.extend([json!(index), json!(index.to_string())]);
+        types.extend(button.kind.types().iter().copied());
+        if button.kind.is_required() {
+            required.push(index);
+        }
     }
-    let was = if has_mark(text, Brackets::Curly) {
-        "a mark such as `{{x}}`"
-    } else {
-        "a mark such as `[[x]]`"
-    };
-    (
-        Code::ParameterMarks,
-        "a finished text",
-        was,
-        "a value is delivered as it stands; put the value in place of the mark",
-    )
+    if by_index.is_empty() {
+        return json!({
+            "$comment": "nothing",
+            "description": "No button of the template varies.",
+            "type": ["null", "array", "object"],
+            "maxItems": 0,
+            "maxProperties": 0,
+        });
+    }
+    types.sort_unstable();
+    types.dedup();
+    let needed: Vec<Json> = required.iter().map(|index| listed(*index)).collect();
+    let mut list = json!({
+        "$comment": "buttons",
+        "items": in_a_list(at, &types, &indices),
+    });
+    if !needed.is_empty() {
+        list["allOf"] = json!(needed);
+    }
+    let named: Vec<String> = required.iter().map(usize::to_string).collect();
+    let mut kinds = vec!["object", "array"];
+    if required.is_empty() {
+        kinds.push("null");
+    }
+    json!({
+        "$comment": "buttons",
+        "description": "What varies in the buttons: an object by index, counted from 0 over all \
+            buttons of the template, or an array of objects with `type`, `index` and `value`.",
+        "type": kinds,
+        "if": { "type": "array" },
+        "then": list,
+        "else": {
+            "$comment": "buttons",
+            "properties": by_index,
+            "required": named,
+            "additionalProperties": false,
+        },
+    })
+}
+
+/// A button in an array: it names its index, or is a kind with the values of several.
+fn in_a_list(at: &str, types: &[&str], indices: &[Json]) -> Json {
+    let place = json!({ "description": "Its place among all buttons, from 0.", "enum": indices });
+    let each = indices.chunks(2).map(|index| {
+        let button = format!("{at}/else/properties/{}", index[0]);
+        json!({
+            "if": { "required": ["index"], "properties": { "index": { "enum": index } } },
+            "then": { "$ref": button },
+        })
+    });
+    let each: Vec<Json> = each.collect();
+    json!({
+        "$comment": "buttons",
+        "type": "object",
+        "properties": {
+            "type": { "description": "The kind of button.", "enum": types },
+            "index": place,
+            "values": {
+                "description": "The values of several buttons of this kind, each with its index.",
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": { "index": place },
+                    "required": ["index"],
+                    "allOf": each,
+                },
+            },
+        },
+        "oneOf": [{ "required": ["index"] }, { "required": ["values"] }],
+        "allOf": each,
+    })
+}
+
+/// An array with the button of this index in it.
+fn listed(index: usize) -> Json {
+    let is_it = json!({
+        "required": ["index"],
+        "properties": { "index": { "enum": [index, index.to_string()] } },
+    });
+    json!({ "contains": { "anyOf": [
+        is_it,
+        { "required": ["values"], "properties": { "values": { "contains": is_it } } },
+    ]}})
+}
+
+fn cards(cards: &[Face]) -> Json {
+    if cards.is_empty() {
+        return json!({
+            "$comment": "nothing",
+            "description": "The template has no cards.",
+            "type": ["null", "array"],
+            "maxItems": 0,
+        });
+    }
+    let each: Vec<Json> = cards.iter().enumerate().map(card).collect();
+    json!({
+        "$comment": "cards",
+        "description": "The cards of the carousel, all of them, in the order of the template.",
+        "type": "array",
+        "prefixItems": each,
+        "minItems": cards.len(),
+        "maxItems": cards.len(),
+    })
+}
+
+fn card((place, face): (usize, &Face)) -> Json {
+    let mut required = Vec::new();
+    if face.header_varies() {
+        required.push("header");
+    }
+    if !face.body.names.is_empty() {
+        required.push("placeholders");
+    }
+    if face.buttons.iter().any(|button| button.kind.is_required()) {
+        required.push("buttons");
+    }
+    let at = format!("#/properties/templateCards/prefixItems/{place}/properties/buttons");
+    json!({
+        "$comment": "card",
+        "description": "What varies in this card.",
+        "type": "object",
+        "properties": {
+            "header": header(&face.header),
+            "placeholders": placeholders(&face.body, false),
+            "buttons": buttons(&face.buttons, &at),
+        },
+        "required": required,
+        "additionalProperties": false,
+    })
 }

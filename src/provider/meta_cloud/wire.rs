@@ -63,7 +63,14 @@ fn content(content: &Content) -> (&'static str, Json) {
             kind,
             media,
             caption,
-        } => (media_name(*kind), with_caption(media, caption.as_deref())),
+            voice,
+        } => {
+            let mut file = with_caption(media, caption.as_deref());
+            if let Some(voice) = voice {
+                file["voice"] = json!(voice);
+            }
+            (media_name(*kind), file)
+        }
         Content::Location(place) => ("location", location(place)),
         Content::Contacts(contacts) => ("contacts", contacts.clone()),
         Content::Interactive(interactive) => ("interactive", interactive.clone()),
@@ -113,8 +120,19 @@ fn components(header: Option<&Header>, body: &[Parameter], buttons: &[Button]) -
         let parameters: Vec<Json> = body.iter().map(parameter).collect();
         components.push(json!({ "type": "body", "parameters": parameters }));
     }
-    components.extend(buttons.iter().map(button));
+    let told = buttons.iter().filter(|button| is_told(&button.value));
+    components.extend(told.map(button));
     components
+}
+
+/// Whether the API wants to hear of a button: those that open a catalogue or start a call do so
+/// without a word.
+fn is_told(value: &ButtonValue) -> bool {
+    match value {
+        ButtonValue::Catalog { thumbnail } => thumbnail.is_some(),
+        ButtonValue::VoiceCall { minutes, payload } => minutes.is_some() || payload.is_some(),
+        _ => true,
+    }
 }
 
 fn header_parameter(header: &Header) -> Json {

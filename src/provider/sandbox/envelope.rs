@@ -4,8 +4,11 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde_json::json;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
+
+use super::content;
+use super::template::Template;
 
 /// The longest text of a session message, in characters.
 const TEXT_CHARS_MAX: usize = 4096;
@@ -39,11 +42,13 @@ impl Refusal {
         }
     }
 
-    fn parameter(details: &'static str) -> Self {
+    /// A parameter is unknown, or has another type or form.
+    pub(super) fn parameter(details: &'static str) -> Self {
         Self::new(400, 100, "(#100) Invalid parameter", details)
     }
 
-    fn missing(details: &'static str) -> Self {
+    /// Something that must be there is missing.
+    pub(super) fn missing(details: &'static str) -> Self {
         Self::new(
             400,
             131_008,
@@ -52,7 +57,8 @@ impl Refusal {
         )
     }
 
-    fn value(details: &'static str) -> Self {
+    /// A value is not one that is taken.
+    pub(super) fn value(details: &'static str) -> Self {
         Self::new(
             400,
             131_009,
@@ -182,27 +188,6 @@ pub(super) struct Envelope {
 }
 
 #[derive(Deserialize)]
-struct Template {
-    name: Option<String>,
-    language: Option<Language>,
-    components: Option<Vec<Component>>,
-}
-
-#[derive(Deserialize)]
-struct Language {
-    code: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Component {
-    r#type: String,
-    sub_type: Option<String>,
-    index: Option<Box<RawValue>>,
-    parameters: Option<Vec<Map<String, Value>>>,
-    cards: Option<Vec<Box<RawValue>>>,
-}
-
-#[derive(Deserialize)]
 struct Text {
     body: Option<String>,
     #[serde(rename = "preview_url")]
@@ -268,12 +253,9 @@ impl Envelope {
             "reaction" => &self.reaction,
             _ => return Err(Refusal::value("type is not a type of message")),
         };
-        let open = if kind == "contacts" { '[' } else { '{' };
-        match other {
-            Some(value) if value.get().starts_with(open) => Ok(()),
-            Some(_) => Err(Refusal::parameter("the content has the wrong JSON type")),
-            None => absent(),
-        }
+        other
+            .as_deref()
+            .map_or_else(absent, |value| content::check(kind, value))
     }
 }
 
@@ -290,63 +272,5 @@ impl Text {
             }
             Some(_) => Ok(()),
         }
-    }
-}
-
-impl Template {
-    fn check(&self) -> Result<(), Refusal> {
-        if self.name.as_deref().unwrap_or_default().is_empty() {
-            return Err(Refusal::missing("template.name is missing"));
-        }
-        let code = self.language.as_ref().and_then(|l| l.code.as_deref());
-        if code.unwrap_or_default().is_empty() {
-            return Err(Refusal::missing("template.language.code is missing"));
-        }
-        let components = self.components.as_deref().unwrap_or_default();
-        components.iter().try_for_each(Component::check)
-    }
-}
-
-impl Component {
-    fn check(&self) -> Result<(), Refusal> {
-        let is = |kind: &str| self.r#type.eq_ignore_ascii_case(kind);
-        if is("carousel") {
-            return match self.cards {
-                Some(_) => Ok(()),
-                None => Err(Refusal::missing("a carousel has no cards")),
-            };
-        }
-        if is("button") && (self.sub_type.is_none() || self.index.is_none()) {
-            return Err(Refusal::missing("a button has no sub_type or no index"));
-        }
-        let others = [
-            "header",
-            "body",
-            "limited_time_offer",
-            "tap_target_configuration",
-        ];
-        if !is("button") && !others.into_iter().any(is) {
-            return Err(Refusal::value("a component has an unknown type"));
-        }
-        let parameters = self.parameters.as_deref().unwrap_or_default();
-        parameters.iter().try_for_each(parameter)
-    }
-}
-
-/// A parameter names its type and has a member of that name.
-fn parameter(parameter: &Map<String, Value>) -> Result<(), Refusal> {
-    let Some(kind) = parameter.get("type").and_then(Value::as_str) else {
-        return Err(Refusal::missing("a parameter has no type"));
-    };
-    match parameter.get(kind) {
-        Some(Value::String(text)) if text.is_empty() => {
-            Err(Refusal::missing("a parameter has an empty value"))
-        }
-        Some(Value::String(_)) if matches!(kind, "text" | "payload" | "coupon_code") => Ok(()),
-        Some(Value::Object(_)) if !matches!(kind, "text" | "payload" | "coupon_code") => Ok(()),
-        Some(_) => Err(Refusal::value(
-            "a parameter's value has the wrong JSON type",
-        )),
-        None => Err(Refusal::missing("a parameter has no value")),
     }
 }

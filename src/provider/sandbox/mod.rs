@@ -36,8 +36,10 @@ use envelope::{Envelope, Refusal};
 use ledger::Ledger;
 pub use ledger::Seen;
 
+mod content;
 mod envelope;
 mod ledger;
+mod template;
 #[cfg(test)]
 mod tests;
 

@@ -104,6 +104,8 @@ fn malformed_requests_are_refused_as_the_api_would() {
     let with = |component: Value| {
         template(json!({"name": "a", "language": {"code": "nl"}, "components": [component]}))
     };
+    let button = |sub_type: &str, index: &Value, parameter: &Value| json!({"type": "button", "sub_type": sub_type, "index": index, "parameters": [parameter]});
+    let payload = json!({"type": "payload", "payload": "a"});
     let changed = |key: &str, value: Value| {
         let mut body = text_to("+31612345678", "b-0-1");
         body[key] = value;
@@ -148,6 +150,20 @@ fn malformed_requests_are_refused_as_the_api_would() {
             131_009,
             with(json!({"type": "body", "parameters": [{"type": "text", "text": 1}]})),
         ),
+        (131_009, with(button("url", &json!(10), &payload))),
+        (131_009, with(button("url", &json!("a"), &payload))),
+        (131_009, with(button("url", &json!(0), &payload))),
+        (131_009, with(button("call", &json!(0), &payload))),
+        (131_009, with(json!({"type": "header", "parameters": []}))),
+        (
+            131_008,
+            with(json!({"type": "header", "parameters": [{"type": "image", "image": {}}]})),
+        ),
+        (
+            131_009,
+            with(json!({"type": "body", "parameters": [payload]})),
+        ),
+        (131_009, with(json!({"type": "carousel", "cards": [{}]}))),
     ] {
         let text = body.to_string();
         let judged = Envelope::read(text.as_bytes()).and_then(|envelope| envelope.check());
@@ -227,4 +243,122 @@ async fn a_rate_throttles() {
     assert_eq!(world.say(&body).await.0, 429);
     assert_eq!(world.say_to(&other, &body).await.0, 200);
     assert_eq!(world.end().await.repeated, 1);
+}
+
+/// A file without a source, a list without rows: what the API refuses must not pass here.
+#[test]
+fn malformed_contents_are_refused_as_the_api_would() {
+    let tapped =
+        |kind: &str, action: Value| json!({"type": kind, "body": {"text": "a"}, "action": action});
+    let reply = |id: &str| json!({"type": "reply", "reply": {"id": id, "title": id}});
+    let row = |id: &str| json!({"id": id, "title": "a"});
+    for (code, kind, content) in [
+        (131_008, "image", json!({})),
+        (131_008, "image", json!({"caption": "a"})),
+        (
+            100,
+            "image",
+            json!({"id": "1", "link": "https://a.example/b.png"}),
+        ),
+        (131_009, "image", json!({"link": "a.png"})),
+        (100, "image", json!({"id": 1})),
+        (100, "image", json!({"id": "1", "filename": "a"})),
+        (100, "audio", json!({"id": "1", "caption": "a"})),
+        (
+            131_009,
+            "video",
+            json!({"id": "1", "caption": "x".repeat(1025)}),
+        ),
+        (100, "sticker", json!(["1"])),
+        (131_008, "location", json!({"latitude": 1})),
+        (131_009, "location", json!({"latitude": 91, "longitude": 0})),
+        (131_009, "contacts", json!([])),
+        (100, "contacts", json!({})),
+        (
+            131_008,
+            "contacts",
+            json!([{"name": {"formatted_name": "a"}}]),
+        ),
+        (100, "contacts", json!([{"nickname": "a"}])),
+        (131_008, "reaction", json!({"emoji": "👍"})),
+        (131_009, "interactive", tapped("poll", json!({}))),
+        (
+            131_008,
+            "interactive",
+            json!({"type": "button", "action": {"buttons": [reply("a")]}}),
+        ),
+        (
+            131_009,
+            "interactive",
+            tapped("button", json!({"buttons": []})),
+        ),
+        (
+            131_009,
+            "interactive",
+            tapped("button", json!({"buttons": [reply("a"), reply("a")]})),
+        ),
+        (
+            131_009,
+            "interactive",
+            tapped("button", json!({"buttons": [reply(&"a".repeat(21))]})),
+        ),
+        (
+            131_009,
+            "interactive",
+            tapped("list", json!({"button": "a", "sections": [{"rows": []}]})),
+        ),
+        (
+            131_009,
+            "interactive",
+            tapped(
+                "list",
+                json!({"button": "a", "sections": [{"rows": [row("1"), row("1")]}]}),
+            ),
+        ),
+        (
+            131_009,
+            "interactive",
+            tapped(
+                "cta_url",
+                json!({"parameters": {"display_text": "a", "url": "a"}}),
+            ),
+        ),
+        (
+            131_008,
+            "interactive",
+            tapped(
+                "flow",
+                json!({"parameters": {"flow_message_version": "3", "flow_cta": "a"}}),
+            ),
+        ),
+    ] {
+        let body = json!({"messaging_product": "whatsapp", "to": "+31612345678", "type": kind,
+            kind: content});
+        let text = body.to_string();
+        let judged = Envelope::read(text.as_bytes()).and_then(|envelope| envelope.check());
+        let refusal = judged.expect_err(&text);
+        let answer: Value = serde_json::from_str(&refusal.body()).expect("JSON");
+        assert_eq!(answer["error"]["code"], code, "{text}");
+    }
+}
+
+/// What the adapter writes for the golden cases is taken here as it is by the API.
+#[test]
+fn every_golden_request_is_taken() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = folder.join("tests/golden/provider/meta-cloud");
+    let mut taken = 0;
+    for entry in std::fs::read_dir(folder).expect("listed") {
+        let case = std::fs::read(entry.expect("listed").path()).expect("read");
+        let case: Value = serde_json::from_slice(&case).expect("JSON");
+        let body = &case["expected"]["body"];
+        if body.is_null() {
+            continue;
+        }
+        let text = body.to_string();
+        let judged = Envelope::read(text.as_bytes()).and_then(|envelope| envelope.check());
+        assert!(judged.is_ok(), "{text}");
+        taken += 1;
+    }
+    assert!(taken >= 40, "{taken}");
 }

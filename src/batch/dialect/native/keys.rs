@@ -1,5 +1,13 @@
 //! The keys of the native form: which there are, under which names, and what is done with them.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use crate::batch::content::MediaKind;
+use crate::batch::dialect::near::Known;
+use crate::batch::session::{Kind, Member};
+use crate::batch::tree::{Entry, Value};
+
 /// What a key means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Key {
@@ -10,12 +18,19 @@ pub(super) enum Key {
     CallbackData,
     TemplateName,
     TemplateLanguage,
+    /// The provider's id of the template, for files that do not name it.
+    TemplateId,
     Placeholders,
-    Message,
-    PreviewUrl,
-    Type,
+    /// A part that speaks to the template: its place in `ROW_KEYS`.
+    Part(usize),
+    /// What is said without a template.
+    Session(Member),
+    ScheduledAt,
     ExpiresAt,
     ValiditySeconds,
+    /// The message that this one answers.
+    ReplyTo,
+    IdentityHash,
     CampaignName,
     RowCount,
     Data,
@@ -24,13 +39,14 @@ pub(super) enum Key {
     SelfNamed,
     AllowDuplicate,
     DryRun,
-    /// `send` changes nothing; anything else cannot be honoured.
-    OnDuplicate,
+    /// For the whole file; `send`, which changes nothing, is taken in a row too.
+    OnDuplicateRecipient,
+    OnDuplicateReference,
     Priority,
     /// `true` changes nothing, since there are no quiet hours; `false` cannot be honoured.
     IgnoreQuietHours,
-    /// A content object of the Cloud API; a key of the tenant's own when it holds no object.
-    Content,
+    /// A template as the Cloud API writes it; a key of the tenant's own when it holds no object.
+    CloudTemplate,
     /// It would change what is delivered, when, or who is charged.
     Unsupported,
     /// It changes nothing of the sort.
@@ -60,9 +76,9 @@ const NAMES: &[(&str, Key, &str)] = &[
         "templateLanguage",
     ),
     ("placeholders", Key::Placeholders, "placeholders"),
-    ("message", Key::Message, "message"),
-    ("previewUrl", Key::PreviewUrl, "previewUrl"),
-    ("type", Key::Type, "type"),
+    ("message", Key::Session(Member::Message), "message"),
+    ("previewUrl", Key::Session(Member::PreviewUrl), "previewUrl"),
+    ("type", Key::Session(Member::Type), "type"),
     ("expiresAt", Key::ExpiresAt, "expiresAt"),
     ("validitySeconds", Key::ValiditySeconds, "validitySeconds"),
     ("campaignName", Key::CampaignName, "campaignName"),
@@ -74,12 +90,12 @@ const NAMES: &[(&str, Key, &str)] = &[
     ("dryRun", Key::DryRun, "dryRun"),
     (
         "onDuplicateRecipient",
-        Key::OnDuplicate,
+        Key::OnDuplicateRecipient,
         "onDuplicateRecipient",
     ),
     (
         "onDuplicateReference",
-        Key::OnDuplicate,
+        Key::OnDuplicateReference,
         "onDuplicateReference",
     ),
     ("priority", Key::Priority, "priority"),
@@ -88,102 +104,200 @@ const NAMES: &[(&str, Key, &str)] = &[
         Key::IgnoreQuietHours,
         "ignoreQuietHours",
     ),
-    ("templateHeader", Key::Unsupported, "templateHeader"),
-    ("header", Key::Unsupported, "templateHeader"),
-    ("whatsappTemplateHeader", Key::Unsupported, "templateHeader"),
-    ("templateButtons", Key::Unsupported, "templateButtons"),
-    ("buttons", Key::Unsupported, "templateButtons"),
-    (
-        "whatsappTemplateButtons",
-        Key::Unsupported,
-        "templateButtons",
-    ),
-    ("scheduledAt", Key::Unsupported, "scheduledAt"),
+    ("templateHeader", Key::Part(1), "templateHeader"),
+    ("header", Key::Part(1), "templateHeader"),
+    ("whatsappTemplateHeader", Key::Part(1), "templateHeader"),
+    ("templateButtons", Key::Part(2), "templateButtons"),
+    ("buttons", Key::Part(2), "templateButtons"),
+    ("whatsappTemplateButtons", Key::Part(2), "templateButtons"),
+    ("templateCards", Key::Part(3), "templateCards"),
+    ("templateOffer", Key::Part(4), "templateOffer"),
+    ("scheduledAt", Key::ScheduledAt, "scheduledAt"),
     ("sendWindow", Key::Unsupported, "sendWindow"),
-    ("identityHash", Key::Unsupported, "identityHash"),
+    ("identityHash", Key::IdentityHash, "identityHash"),
     ("smsFailover", Key::Unsupported, "smsFailover"),
     ("frequencyCap", Key::Unsupported, "frequencyCap"),
-    ("replyTo", Key::Unsupported, "replyTo"),
+    ("replyTo", Key::ReplyTo, "replyTo"),
     ("urlOptions", Key::Unsupported, "urlOptions"),
     ("shortLinks", Key::Unsupported, "shortLinks"),
-    ("caption", Key::Unsupported, "caption"),
-    ("text", Key::Content, "text"),
-    ("image", Key::Content, "image"),
-    ("video", Key::Content, "video"),
-    ("audio", Key::Content, "audio"),
-    ("document", Key::Content, "document"),
-    ("sticker", Key::Content, "sticker"),
-    ("location", Key::Content, "location"),
-    ("contacts", Key::Content, "contacts"),
-    ("interactive", Key::Content, "interactive"),
-    ("reaction", Key::Content, "reaction"),
-    ("template", Key::Content, "template"),
+    ("caption", Key::Session(Member::Caption), "caption"),
+    ("text", Key::Session(Member::Content(Kind::Text)), "text"),
+    (
+        "image",
+        Key::Session(Member::Content(Kind::Media(MediaKind::Image))),
+        "image",
+    ),
+    (
+        "video",
+        Key::Session(Member::Content(Kind::Media(MediaKind::Video))),
+        "video",
+    ),
+    (
+        "audio",
+        Key::Session(Member::Content(Kind::Media(MediaKind::Audio))),
+        "audio",
+    ),
+    (
+        "document",
+        Key::Session(Member::Content(Kind::Media(MediaKind::Document))),
+        "document",
+    ),
+    (
+        "sticker",
+        Key::Session(Member::Content(Kind::Media(MediaKind::Sticker))),
+        "sticker",
+    ),
+    (
+        "location",
+        Key::Session(Member::Content(Kind::Location)),
+        "location",
+    ),
+    (
+        "contacts",
+        Key::Session(Member::Content(Kind::Contacts)),
+        "contacts",
+    ),
+    (
+        "interactive",
+        Key::Session(Member::Content(Kind::Interactive)),
+        "interactive",
+    ),
+    (
+        "reaction",
+        Key::Session(Member::Content(Kind::Reaction)),
+        "reaction",
+    ),
+    ("template", Key::CloudTemplate, "template"),
+    ("filename", Key::Session(Member::Filename), "filename"),
+    ("body", Key::Session(Member::Message), "body"),
+    ("latitude", Key::Session(Member::Latitude), "latitude"),
+    ("longitude", Key::Session(Member::Longitude), "longitude"),
+    ("name", Key::Session(Member::Name), "name"),
+    ("address", Key::Session(Member::Address), "address"),
     ("tags", Key::Ignored, "tags"),
     ("entityId", Key::Ignored, "entityId"),
     ("applicationId", Key::Ignored, "applicationId"),
     ("useCase", Key::Ignored, "useCase"),
     ("notifyUrl", Key::Ignored, "notifyUrl"),
     ("callbacks", Key::Ignored, "callbacks"),
-    ("templateId", Key::Ignored, "templateId"),
-    ("whatsappTemplateId", Key::Ignored, "templateId"),
+    ("templateId", Key::TemplateId, "templateId"),
+    ("whatsappTemplateId", Key::TemplateId, "templateId"),
     ("templateNamespace", Key::Ignored, "templateNamespace"),
 ];
 
-/// Keys that tell another provider's form from this one.
-pub(in crate::batch) const FOREIGN: [&str; 5] = [
-    "messages",
-    "messaging_product",
-    "users",
-    "params",
-    "receiver",
-];
+/// [`NAMES`] by their names: each key of each row is looked up.
+static BY_NAME: LazyLock<HashMap<&str, (Key, &str)>> = LazyLock::new(|| {
+    let meaning =
+        |(name, key, manual): &(&'static str, Key, &'static str)| (*name, (*key, *manual));
+    NAMES.iter().map(meaning).collect()
+});
 
 /// What `name` means; `None` when nobody knows it.
 pub(super) fn known(name: &str) -> Option<(Key, &'static str)> {
-    NAMES
-        .iter()
-        .find(|(known, ..)| *known == name)
-        .map(|(_, key, manual)| (*key, *manual))
+    BY_NAME.get(name).copied()
 }
 
-/// The known key that an unknown one resembles: another case, dashes or underscores, or a slip of
-/// the hand.
+/// Other words for when a message leaves or ends, as other formats have them: whoever writes one
+/// means it.
+const OTHER_WORDS: [(&str, &str); 10] = [
+    ("sendAt", "scheduledAt"),
+    ("sendTime", "scheduledAt"),
+    ("scheduledFor", "scheduledAt"),
+    ("scheduleTime", "scheduledAt"),
+    ("expiry", "expiresAt"),
+    ("expires", "expiresAt"),
+    ("expiration", "expiresAt"),
+    ("ttl", "validitySeconds"),
+    ("validity", "validitySeconds"),
+    ("validityPeriod", "validitySeconds"),
+];
+
+/// The key that another form's word means here.
+fn other_word(name: &str) -> Option<&'static str> {
+    static OTHERS: LazyLock<HashMap<String, &str>> = LazyLock::new(|| {
+        let plain = OTHER_WORDS.map(|(word, known)| (letters(word), known));
+        plain.into()
+    });
+    OTHERS.get(&letters(name)).copied()
+}
+
+fn letters(name: &str) -> String {
+    name.replace(['_', '-', ' '], "").to_lowercase()
+}
+
+/// The known key that an unknown one resembles.
 pub(super) fn resembled(name: &str) -> Option<&'static str> {
-    // Words this short resemble others by chance (`date` and `data`), unless letters are swapped.
-    const SHORT: usize = 4;
-    // From this length on, two slips are still the same word.
-    const LONG: usize = 9;
-    let plain = plain(name);
-    let letters = sorted(&plain);
-    NAMES
-        .iter()
-        .filter(|(_, key, _)| *key != Key::Content)
-        .map(|(known, ..)| *known)
-        .find(|known| {
-            let other = self::plain(known);
-            let length = plain.len().min(other.len());
-            if plain == other {
-                return true;
-            }
-            if length <= SHORT {
-                return letters == sorted(&other);
-            }
-            let allowed = if length < LONG { 1 } else { 2 };
-            strsim::damerau_levenshtein(&plain, &other) <= allowed
-        })
+    static KNOWN: LazyLock<Known<&str>> = LazyLock::new(|| {
+        let known = NAMES
+            .iter()
+            .filter(|(known, key, _)| *key != Key::CloudTemplate && !is_common(known));
+        Known::of(known.map(|(known, ..)| *known))
+    });
+    other_word(name).or_else(|| KNOWN.near(name).copied())
 }
 
-fn plain(name: &str) -> String {
-    name.chars()
-        .filter(|character| character.is_alphanumeric())
-        .flat_map(char::to_lowercase)
-        .collect()
+/// Whether a key decides if, when or to whom something is sent: read in a form that does not have
+/// it, the file would be sent otherwise than its author meant.
+fn decides(key: Key) -> bool {
+    matches!(
+        key,
+        Key::ScheduledAt
+            | Key::ExpiresAt
+            | Key::ValiditySeconds
+            | Key::ReplyTo
+            | Key::IdentityHash
+            | Key::RowCount
+            | Key::OnInvalid
+            | Key::SelfNamed
+            | Key::AllowDuplicate
+            | Key::DryRun
+            | Key::OnDuplicateRecipient
+            | Key::OnDuplicateReference
+            | Key::Unsupported
+    )
 }
 
-fn sorted(word: &str) -> Vec<char> {
-    let mut letters: Vec<char> = word.chars().collect();
-    letters.sort_unstable();
-    letters
+/// The manual's name of the key that `name` is here, if it decides what is sent.
+pub(in crate::batch::dialect) fn deciding(name: &str) -> Option<&'static str> {
+    let (key, manual) = known(name)?;
+    decides(key).then_some(manual)
+}
+
+/// The key that decides what is sent and that an unknown one resembles.
+pub(in crate::batch::dialect) fn resembled_deciding(name: &str) -> Option<&'static str> {
+    static KNOWN: LazyLock<Known<&str>> = LazyLock::new(|| {
+        let known = NAMES.iter().filter(|(_, key, _)| decides(*key));
+        Known::of(known.map(|(known, ..)| *known))
+    });
+    other_word(name).or_else(|| KNOWN.near(name).copied())
+}
+
+/// Whether a member says what a row without a head sends: a template, or content of its own.
+pub(in crate::batch::dialect) fn names_content(entry: &Entry<'_>) -> bool {
+    let is_whole = matches!(entry.node.value, Value::Object(_) | Value::List(_));
+    match known(&entry.key) {
+        Some((
+            Key::TemplateName | Key::TemplateId | Key::Session(Member::Message | Member::Type),
+            _,
+        )) => true,
+        Some((Key::Session(Member::Content(_)), _)) => is_whole,
+        _ => false,
+    }
+}
+
+/// Whether exports have columns of this name for reasons of their own: it means something only
+/// beside a `type` that goes with it.
+pub(super) fn is_common(name: &str) -> bool {
+    let whole = Kind::of(name).is_some();
+    let parts = [
+        "body",
+        "latitude",
+        "longitude",
+        "name",
+        "address",
+        "filename",
+    ];
+    whole || parts.contains(&name)
 }
 
 #[cfg(test)]
@@ -202,6 +316,8 @@ mod tests {
             ("form", Some("from")),
             ("TO", Some("to")),
             ("placeholder", Some("placeholders")),
+            ("send_at", Some("scheduledAt")),
+            ("TTL", Some("validitySeconds")),
             ("date", None),
             ("department", None),
             ("id", None),

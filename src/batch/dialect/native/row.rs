@@ -2,18 +2,22 @@
 
 use std::sync::Arc;
 
-use super::content::{self, Sources};
 use super::head::text_changed;
 use super::keys::{self, Key};
+use super::saying::{self, Sayings};
 use super::{
-    CALLBACK_DATA_CHARS_MAX, Notes, Numeral, REFERENCE_CHARS_MAX, SessionText, expiry, flag,
-    key_twice, number_for_text, own_text, phone, sender, validity_ms, word, wrong_kind,
+    CALLBACK_DATA_CHARS_MAX, ID_CHARS_MAX, Notes, Numeral, REFERENCE_CHARS_MAX, disagreement,
+    expires_before_its_time, expiry, id, key_twice, number_for_text, own_text, phone, schedule,
+    sender, validity_ms, word, wrong_kind,
 };
-use crate::batch::fault::{Code, Fault, Trouble};
+use crate::batch::dialect::Dialect;
+use crate::batch::fault::{Code, Fault, Misfit, Trouble};
 use crate::batch::read::{BadRow, Checker, Head, Row};
+use crate::batch::session::{Marks, Member};
 use crate::batch::spot::{Spot, Warnings, sort};
-use crate::batch::template::{LookupTrouble, Template};
+use crate::batch::template::{LookupTrouble, Parts, Template};
 use crate::batch::tree::{Entry, Node, Value, duplicates};
+use crate::batch::values::ROW_KEYS;
 use crate::batch::{Content, Message, Moment, Options, Phone};
 
 /// The keys of one row, by their meaning.
@@ -25,18 +29,23 @@ struct Keys<'n> {
     callback_data: Option<&'n Node<'n>>,
     template_name: Option<&'n Entry<'n>>,
     template_language: Option<&'n Entry<'n>>,
-    placeholders: Option<&'n Node<'n>>,
-    message: Option<&'n Node<'n>>,
-    preview_url: Option<&'n Node<'n>>,
+    /// What speaks to the template, in the order of `ROW_KEYS`.
+    parts: [Option<&'n Entry<'n>>; ROW_KEYS.len()],
+    template_id: Option<&'n Entry<'n>>,
+    /// What could be said without a template.
+    sayings: Sayings<'n>,
+    scheduled_at: Option<&'n Node<'n>>,
     expires_at: Option<&'n Node<'n>>,
+    reply_to: Option<&'n Node<'n>>,
+    identity_hash: Option<&'n Node<'n>>,
     validity_seconds: Option<&'n Node<'n>>,
 }
 
 /// A row that could not even be read: one fault, and nothing else is known of it.
-pub(in crate::batch) fn bad_row(index: u64, line: u64, fault: Fault) -> Row {
+pub(in crate::batch) fn bad_row(spot: Spot<'_>, fault: Fault) -> Row {
     Row::Bad(BadRow {
-        index,
-        line,
+        index: spot.pointer.index().unwrap_or_default(),
+        line: spot.place.line,
         to: None,
         reference: None,
         callback_data: None,
@@ -44,8 +53,29 @@ pub(in crate::batch) fn bad_row(index: u64, line: u64, fault: Fault) -> Row {
     })
 }
 
-/// Reads one row against the head.
+/// The same row, bad for `faults` if there is one.
+pub(in crate::batch) fn with_faults(row: Row, mut faults: Vec<Fault>) -> Row {
+    if faults.is_empty() {
+        return row;
+    }
+    sort(&mut faults);
+    faults.dedup();
+    Row::Bad(match row {
+        Row::Bad(bad) => BadRow { faults, ..bad },
+        Row::Good(message) => BadRow {
+            index: message.index,
+            line: message.line,
+            to: Some(message.to),
+            reference: message.reference,
+            callback_data: message.callback_data,
+            faults,
+        },
+    })
+}
+
+/// Reads one row, an object of `entries`, against the head.
 pub(in crate::batch) fn read_row(
+    entries: &[Entry<'_>],
     spot: Spot<'_>,
     head: &Head,
     checker: Checker<'_>,
@@ -53,24 +83,12 @@ pub(in crate::batch) fn read_row(
 ) -> Row {
     let index = spot.pointer.index().unwrap_or_default();
     let line = spot.place.line;
-    let Some(node) = Node::parse(spot.bytes) else {
-        let trouble = Trouble::new(Code::JsonSyntax, "JSON", "something else");
-        return bad_row(index, line, spot.fault(trouble, &[], 0));
-    };
-    let Value::Object(entries) = &node.value else {
-        let trouble = Trouble::new(Code::BatchWrongKind, "an object with `to`", node.kind());
-        return bad_row(index, line, spot.fault(trouble, &[], node.at));
-    };
-    let notes = Notes {
-        spot,
-        faults: Vec::new(),
-        warnings,
-    };
+    let notes = Notes::new(spot, warnings);
     let mut reading = Reading {
         notes,
         head,
         checker,
-        row_at: node.at,
+        row_at: 0,
     };
     let keys = reading.keys(entries);
     let to = reading.to(&keys);
@@ -78,10 +96,12 @@ pub(in crate::batch) fn read_row(
     let reference = reading.reference(&keys);
     let callback_data = reading.callback_data(&keys);
     let (content, authentication) = reading.content(&keys);
-    let expires_at = reading.expires_at(&keys, authentication);
+    let options = reading.options(&keys);
+    let times = reading.times(&keys, authentication);
+    reading.offer(&keys, content.as_ref(), times.as_ref());
     let mut faults = reading.notes.faults;
-    match (to, from, content, expires_at) {
-        (Some(to), Some(from), Some(content), Some(expires_at)) if faults.is_empty() => {
+    match (to, from, content, times) {
+        (Some(to), Some(from), Some(content), Some(times)) if faults.is_empty() => {
             Row::Good(Message {
                 index,
                 line,
@@ -89,9 +109,9 @@ pub(in crate::batch) fn read_row(
                 from,
                 reference,
                 callback_data,
-                scheduled_at: None,
-                expires_at,
-                options: Options::default(),
+                scheduled_at: times.scheduled_at,
+                expires_at: times.expires_at,
+                options,
                 content,
             })
         }
@@ -121,14 +141,14 @@ struct Reading<'a, 'w> {
 impl Reading<'_, '_> {
     fn keys<'n>(&mut self, entries: &'n [Entry<'n>]) -> Keys<'n> {
         for entry in duplicates(entries) {
-            self.notes.fault(key_twice(), &[&entry.key], entry.key_at);
+            self.notes.fault(key_twice(), entry.key_at);
         }
         let mut keys = Keys::default();
         for entry in entries {
             let name = entry.key.as_ref();
             let Some((key, manual)) = keys::known(name) else {
                 let strict = self.checker.rules.strict;
-                self.notes.unknown_key(name, &[name], entry.key_at, strict);
+                self.notes.unknown_key(name, entry.key_at, strict);
                 continue;
             };
             if entry.node.value == Value::Null && key != Key::To {
@@ -147,10 +167,10 @@ impl Reading<'_, '_> {
             Key::To => &mut keys.to,
             Key::From => &mut keys.from,
             Key::CallbackData => &mut keys.callback_data,
-            Key::Placeholders => &mut keys.placeholders,
-            Key::Message => &mut keys.message,
-            Key::PreviewUrl => &mut keys.preview_url,
+            Key::ScheduledAt => &mut keys.scheduled_at,
             Key::ExpiresAt => &mut keys.expires_at,
+            Key::ReplyTo => &mut keys.reply_to,
+            Key::IdentityHash => &mut keys.identity_hash,
             Key::ValiditySeconds => &mut keys.validity_seconds,
             Key::Reference(rank) => {
                 if keys.reference.is_none_or(|(other, _)| rank < other) {
@@ -158,46 +178,72 @@ impl Reading<'_, '_> {
                 }
                 return;
             }
-            Key::TemplateName | Key::TemplateLanguage => {
+            Key::TemplateName | Key::TemplateLanguage | Key::TemplateId => {
                 let slot = match key {
                     Key::TemplateName => &mut keys.template_name,
+                    Key::TemplateId => &mut keys.template_id,
                     _ => &mut keys.template_language,
                 };
                 if slot.replace(entry).is_some() {
-                    notes.fault(key_twice(), &[name], entry.key_at);
+                    notes.fault(key_twice(), entry.key_at);
                 }
                 return;
             }
-            Key::OnInvalid | Key::SelfNamed | Key::AllowDuplicate | Key::DryRun | Key::Data => {
+            Key::Placeholders | Key::Part(_) => {
+                let place = match key {
+                    Key::Part(place) => place,
+                    _ => 0,
+                };
+                if keys.parts[place].replace(entry).is_some() {
+                    notes.fault(key_twice(), entry.key_at);
+                }
+                return;
+            }
+            Key::OnDuplicateRecipient | Key::OnDuplicateReference
+                if node.text() == Some("send") =>
+            {
+                return;
+            }
+            Key::OnDuplicateRecipient
+            | Key::OnDuplicateReference
+            | Key::OnInvalid
+            | Key::SelfNamed
+            | Key::AllowDuplicate
+            | Key::DryRun
+            | Key::Data => {
                 let trouble = Trouble::new(
                     Code::BatchUnsupportedKey,
                     format!("`{manual}` at the top of the file"),
                     "the same key in a row",
                 );
                 let hint = "it is for the whole file; move it to the top";
-                notes.fault(trouble.hint(hint), &[name], entry.key_at);
+                notes.fault(trouble.hint(hint), entry.key_at);
                 return;
             }
             Key::CampaignName | Key::RowCount => {
-                notes.ignored_key(manual, &[name], entry.key_at);
+                notes.ignored_key(manual, entry.key_at);
                 return;
             }
-            Key::Content if matches!(node.value, Value::Object(_) | Value::List(_)) => {
-                notes.unsupported_key(manual, &[name], entry.key_at);
+            Key::Session(member) => {
+                keys.sayings.push((member, entry));
                 return;
             }
-            Key::Content => {
+            Key::CloudTemplate if matches!(node.value, Value::Object(_)) => {
+                notes.unsupported_key(manual, entry.key_at);
+                return;
+            }
+            Key::CloudTemplate => {
                 let strict = self.checker.rules.strict;
-                notes.unknown_key(name, &[name], entry.key_at, strict);
+                notes.unknown_key(name, entry.key_at, strict);
                 return;
             }
             _ => {
-                notes.shared_key(key, manual, node, (&[name], entry.key_at));
+                notes.shared_key(key, manual, node, entry.key_at);
                 return;
             }
         };
         if slot.replace(node).is_some() {
-            notes.fault(key_twice(), &[name], entry.key_at);
+            notes.fault(key_twice(), entry.key_at);
         }
     }
 
@@ -205,14 +251,14 @@ impl Reading<'_, '_> {
         let Some(node) = keys.to else {
             let trouble = Trouble::new(Code::PhoneMissing, "a recipient in `to`", "none")
                 .hint("each row names its own recipient; nothing is inherited");
-            self.notes.fault(trouble, &[], self.row_at);
+            self.notes.fault(trouble, self.row_at);
             return None;
         };
         let rules = self.checker.rules;
         let read = phone(node, rules.phone_check, rules.phone_lenient);
-        let (phone, numeral) = self.notes.take(read, &["to"], node.at)?;
+        let (phone, numeral) = self.notes.take(read, node.at)?;
         if numeral == Numeral::Number {
-            self.notes.warn(number_for_text(), "to", &["to"], node.at);
+            self.notes.warn(number_for_text(), "to", node.at);
         }
         Some(phone)
     }
@@ -220,7 +266,7 @@ impl Reading<'_, '_> {
     fn from(&mut self, keys: &Keys<'_>) -> Option<Phone> {
         let rules = self.checker.rules;
         if let Some(node) = keys.from {
-            let (phone, _) = self.notes.take(sender(node, rules), &["from"], node.at)?;
+            let (phone, _) = self.notes.take(sender(node, rules), node.at)?;
             return Some(phone);
         }
         match (&self.head.native.from, rules.senders.as_slice()) {
@@ -233,7 +279,7 @@ impl Reading<'_, '_> {
                 };
                 let trouble = Trouble::new(Code::BatchMissingKey, "`from`", found)
                     .hint("name the sender once at the top of the file");
-                self.notes.fault(trouble, &[], self.row_at);
+                self.notes.fault(trouble, self.row_at);
                 None
             }
         }
@@ -244,11 +290,10 @@ impl Reading<'_, '_> {
             return self.head.native.reference.clone();
         };
         let read = own_text(&entry.node, REFERENCE_CHARS_MAX);
-        let tail = [entry.key.as_ref()];
-        let (text, numeral) = self.notes.take(read, &tail, entry.node.at)?;
+        let (text, numeral) = self.notes.take(read, entry.node.at)?;
         if numeral == Numeral::Number {
             let at = entry.node.at;
-            self.notes.warn(number_for_text(), "reference", &tail, at);
+            self.notes.warn(number_for_text(), "reference", at);
         }
         Some(text.to_owned())
     }
@@ -258,10 +303,9 @@ impl Reading<'_, '_> {
             return self.head.native.callback_data.clone();
         };
         let read = own_text(node, CALLBACK_DATA_CHARS_MAX);
-        let (text, numeral) = self.notes.take(read, &["callbackData"], node.at)?;
+        let (text, numeral) = self.notes.take(read, node.at)?;
         if numeral == Numeral::Number {
-            let tail = ["callbackData"];
-            self.notes.warn(number_for_text(), tail[0], &tail, node.at);
+            self.notes.warn(number_for_text(), "callbackData", node.at);
         }
         Some(text.to_owned())
     }
@@ -269,22 +313,13 @@ impl Reading<'_, '_> {
     /// The content, and whether it counts as an authentication message.
     fn content(&mut self, keys: &Keys<'_>) -> (Option<Content>, bool) {
         let defaults = &self.head.native;
-        let own = keys.template_name.is_some() || keys.template_language.is_some();
-        let named = own || defaults.template_name.is_some();
-        let message_only = keys.message.is_some() || defaults.message.is_some();
-        if !named && message_only {
+        let own = [keys.template_name, keys.template_language, keys.template_id];
+        let own = own.iter().any(Option::is_some);
+        let named = own || defaults.names_template();
+        if !named {
             return (self.session(keys), false);
         }
-        if !named {
-            let trouble = Trouble::new(
-                Code::BatchMissingKey,
-                "`templateName` and `templateLanguage`, or `message`",
-                "none of them",
-            );
-            let hint = "name the template once at the top of the file, or write the text";
-            self.notes.fault(trouble.hint(hint), &[], self.row_at);
-            return (None, false);
-        }
+        saying::beside_template(&keys.sayings, self.checker.rules.strict, &mut self.notes);
         let template = if own || defaults.template.is_none() {
             self.own_template(keys)
         } else {
@@ -298,24 +333,55 @@ impl Reading<'_, '_> {
             .as_ref()
             .is_some_and(|head| Arc::ptr_eq(head, &template));
         let declared: &[String] = if same { &defaults.declared } else { &[] };
-        if let Some(node) = keys.message {
+        if let Some(Entry { node, .. }) = saying::text(&keys.sayings) {
             match node.text() {
                 Some(text) if template.says(text, declared) => {}
-                Some(_) => self.notes.fault(text_changed(), &["message"], node.at),
-                None => {
-                    let trouble = wrong_kind("a text", node);
-                    self.notes.fault(trouble, &["message"], node.at);
-                }
+                Some(_) => self.notes.fault(text_changed(), node.at),
+                None => self.notes.fault(wrong_kind("a text", node), node.at),
             }
         }
-        let sources = Sources {
-            own: keys.placeholders,
+        let parts = Parts {
             declared,
-            defaults: &defaults.values,
-            row_at: self.row_at,
+            defaults: Some(&defaults.parts.parts()),
+            ..Parts::new(keys.parts.map(|part| part.map(|entry| &entry.node)))
         };
-        let content = content::template(&template, &sources, &mut self.notes);
-        (content, template.is_authentication())
+        let filled = template.fill(&parts).map(Content::Template);
+        (self.taken(filled), template.is_authentication())
+    }
+
+    fn taken(&mut self, content: Result<Content, Vec<Misfit>>) -> Option<Content> {
+        content.map_err(|misfits| self.notes.misfits(misfits)).ok()
+    }
+
+    /// Content without a template.
+    fn session(&mut self, keys: &Keys<'_>) -> Option<Content> {
+        let defaults = &self.head.native;
+        let strict = self.checker.rules.strict;
+        let kind = saying::kind_of(&keys.sayings).or(defaults.session.kind());
+        let mut said = saying::said(&keys.sayings, kind, strict, &mut self.notes);
+        if !said.says_something() && !defaults.session.says_something() {
+            let trouble = Trouble::new(
+                Code::BatchMissingKey,
+                "`templateName` and `templateLanguage`, or `message`",
+                "none of them",
+            );
+            let hint = "name the template once at the top of the file, or write the text";
+            self.notes.fault(trouble.hint(hint), self.row_at);
+            return None;
+        }
+        for (part, manual) in keys.parts.iter().zip(ROW_KEYS).skip(1) {
+            if let Some(part) = part.filter(|part| !part.node.is_hollow()) {
+                self.notes.unsupported_key(manual, part.key_at);
+            }
+        }
+        if let Some(values) = keys.parts[0] {
+            said.add(Member::Placeholders, values.key_at, &values.node);
+        }
+        if self.head.dialect != Dialect::Native {
+            said.marks = Marks::Words;
+        }
+        let filled = defaults.session.fill(&said);
+        self.taken(filled)
     }
 
     /// The template that the row names, alone or together with the head.
@@ -324,8 +390,7 @@ impl Reading<'_, '_> {
         let mut read = |entry: Option<&Entry<'_>>, default: &Option<String>| match entry {
             None => Ok(default.clone()),
             Some(entry) => {
-                let tail = [entry.key.as_ref()];
-                let text = self.notes.take(word(&entry.node), &tail, entry.node.at);
+                let text = self.notes.take(word(&entry.node), entry.node.at);
                 text.map(|text| Some(text.to_owned())).ok_or(())
             }
         };
@@ -333,6 +398,21 @@ impl Reading<'_, '_> {
         let language = read(keys.template_language, &defaults.template_language);
         let (name, language) = (name.ok()?, language.ok()?);
         let templates = self.checker.templates;
+        if let Some(entry) = keys.template_id
+            && (keys.template_name.is_none() || language.is_none())
+        {
+            let read = own_text(&entry.node, ID_CHARS_MAX);
+            let (id, _) = self.notes.take(read, entry.node.at)?;
+            let found = templates.find_by_id(id, language.as_deref());
+            let found = self.notes.take(found, entry.node.at)?;
+            return self.agreed(keys, found);
+        }
+        if name.is_none()
+            && let (Some(id), Some(entry)) = (&defaults.template_id, keys.template_language)
+        {
+            let found = templates.find_by_id(id, language.as_deref());
+            return self.notes.take(found, entry.node.at);
+        }
         let (Some(name), Some(language)) = (&name, &language) else {
             let missing = if name.is_none() {
                 Trouble::new(
@@ -352,83 +432,116 @@ impl Reading<'_, '_> {
                     None => trouble,
                 }
             };
-            self.notes.fault(missing, &[], self.row_at);
+            self.notes.fault(missing, self.row_at);
             return None;
         };
         let (entry, trouble) = match templates.find(name, language) {
-            Ok(template) => return Some(template.clone()),
+            Ok(template) => return self.agreed(keys, template.clone()),
             Err(LookupTrouble::Name(trouble)) => (keys.template_name, trouble),
             Err(LookupTrouble::Language(trouble)) => (keys.template_language, trouble),
         };
         match entry {
             Some(entry) => {
-                let tail = [entry.key.as_ref()];
-                self.notes.fault(trouble, &tail, entry.node.at);
+                self.notes.fault(trouble, entry.node.at);
             }
-            None => self.notes.fault(trouble, &[], self.row_at),
+            None => self.notes.fault(trouble, self.row_at),
         }
         None
     }
 
-    fn session(&mut self, keys: &Keys<'_>) -> Option<Content> {
-        let defaults = &self.head.native;
-        let preview_url = match keys.preview_url {
-            None => defaults.preview_url,
-            Some(node) => self.notes.take(flag(node), &["previewUrl"], node.at)?,
+    /// The template, unless the row's own name and id mean two of them.
+    fn agreed(&mut self, keys: &Keys<'_>, template: Arc<Template>) -> Option<Arc<Template>> {
+        let (Some(name), Some(entry)) = (keys.template_name, keys.template_id) else {
+            return Some(template);
         };
-        let own: Option<SessionText> = match keys.message {
-            None => None,
-            Some(node) => {
-                let read = match node.text() {
-                    Some(text) => SessionText::read(text),
-                    None => Err(wrong_kind("a text", node)),
-                };
-                Some(self.notes.take(read, &["message"], node.at)?)
+        let read = own_text(&entry.node, ID_CHARS_MAX);
+        let (id, _) = self.notes.take(read, entry.node.at)?;
+        let name = name.node.text().unwrap_or_default();
+        match disagreement(&template, (name, id), self.checker.templates) {
+            Some(trouble) => {
+                self.notes.fault(trouble, entry.node.at);
+                None
             }
-        };
-        let (text, declared): (&SessionText, &[String]) = match (&own, &defaults.message) {
-            (Some(own), _) => (own, &[]),
-            (None, Some(text)) => (text, &defaults.declared),
-            (None, None) => return None,
-        };
-        let sources = Sources {
-            own: keys.placeholders,
-            declared,
-            defaults: &defaults.values,
-            row_at: self.row_at,
-        };
-        content::session(text, preview_url, &sources, keys.message, &mut self.notes)
+            None => Some(template),
+        }
     }
 
-    fn expires_at(&mut self, keys: &Keys<'_>, authentication: bool) -> Option<Moment> {
+    fn options(&mut self, keys: &Keys<'_>) -> Options {
+        let head = &self.head.native.options;
+        let mut read = |node: Option<&Node<'_>>, otherwise: &Option<String>| match node {
+            None => otherwise.clone(),
+            Some(node) => self.notes.take(id(node), node.at),
+        };
+        Options {
+            reply_to: read(keys.reply_to, &head.reply_to),
+            identity_hash: read(keys.identity_hash, &head.identity_hash),
+        }
+    }
+
+    /// Nobody is told of an offer that is over.
+    fn offer(&mut self, keys: &Keys<'_>, content: Option<&Content>, times: Option<&Times>) {
+        let (Some(Content::Template(filling)), Some(times)) = (content, times) else {
+            return;
+        };
+        let leaves_at = times.scheduled_at.unwrap_or(self.checker.received_at);
+        if filling.offer_expires_at.is_some_and(|it| it <= leaves_at) {
+            let at = keys.parts[4].map_or(self.row_at, |part| part.node.at);
+            self.notes.fault(offer_over(), at);
+        }
+    }
+
+    fn times(&mut self, keys: &Keys<'_>, authentication: bool) -> Option<Times> {
         let Checker {
             rules, received_at, ..
         } = self.checker;
+        let head = &self.head.native;
+        let scheduled_at = match keys.scheduled_at {
+            None => head.scheduled_at,
+            Some(node) => self.notes.take(schedule(node, received_at), node.at)?,
+        };
         let moment = match keys.expires_at {
-            None => self.head.native.expires_at,
-            Some(node) => {
-                let read = expiry(node, received_at);
-                Some(self.notes.take(read, &["expiresAt"], node.at)?)
-            }
+            None => head.expires_at,
+            Some(node) => Some(self.notes.take(expiry(node, received_at), node.at)?),
         };
         let validity = match keys.validity_seconds {
-            None => self.head.native.validity_ms,
-            Some(node) => {
-                let tail = ["validitySeconds"];
-                Some(self.notes.take(validity_ms(node), &tail, node.at)?)
-            }
+            None => head.validity_ms,
+            Some(node) => Some(self.notes.take(validity_ms(node), node.at)?),
         };
-        let after = validity.map(|ms| received_at.plus_ms(ms));
+        let from = scheduled_at.unwrap_or(received_at);
+        let after = validity.map(|ms| from.plus_ms(ms));
         let default = if authentication {
             rules.default_validity_authentication
         } else {
             rules.default_validity
         };
         let default_ms = i64::try_from(default.as_millis()).unwrap_or(i64::MAX);
-        Some(match (moment, after) {
+        let expires_at = match (moment, after) {
             (Some(one), Some(other)) => one.min(other),
             (Some(only), None) | (None, Some(only)) => only,
-            (None, None) => received_at.plus_ms(default_ms),
+            (None, None) => from.plus_ms(default_ms),
+        };
+        if expires_at <= from {
+            let node = keys.expires_at.or(keys.scheduled_at);
+            let at = node.map_or(self.row_at, |node| node.at);
+            self.notes.fault(expires_before_its_time(), at);
+            return None;
+        }
+        Some(Times {
+            scheduled_at,
+            expires_at,
         })
     }
+}
+
+/// An offer that is over when its message leaves.
+fn offer_over() -> Trouble {
+    let expected = "an offer that ends after the message is sent";
+    Trouble::new(Code::PolicyExpired, expected, "one that ends before")
+        .hint("look at the year and the offset; milliseconds are no seconds")
+}
+
+/// When a message may be sent.
+struct Times {
+    scheduled_at: Option<Moment>,
+    expires_at: Moment,
 }
