@@ -11,6 +11,7 @@ mod demo;
 mod examples;
 mod host_keys;
 mod manual;
+mod offline;
 mod readme;
 mod unit;
 mod upload;

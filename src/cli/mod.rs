@@ -10,12 +10,15 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::crash;
 
+mod against;
 mod config;
 mod demo;
 mod hash_password;
 mod host_key;
 mod sandbox;
 mod serve;
+mod template;
+mod validate;
 
 use demo::Afterwards;
 
@@ -59,6 +62,15 @@ enum Command {
         #[arg(long)]
         keep: bool,
     },
+    /// Checks files as uploads of them would be, without a service.
+    ///
+    /// Exits with 0 if all is good, with 1 if anything is wrong, with 2 if a file cannot be read.
+    /// What only a service can know is left out: whether the content was sent before, and whether
+    /// a checksum beside the file fits.
+    Validate(validate::Validate),
+    /// Shows templates, and how batch files use them.
+    #[command(subcommand)]
+    Template(template::Asked),
     /// Looks at the settings.
     #[command(subcommand)]
     Config(Config),
@@ -150,6 +162,8 @@ pub fn run() -> ExitCode {
                 Afterwards::Stop
             });
         }
+        Command::Validate(asked) => validate::run(&asked),
+        Command::Template(asked) => template::run(&asked),
         Command::Config(Config::Check(ConfigPath { path })) => config::check(&path),
         Command::Config(Config::Show { path, json }) => {
             let form = if json {
@@ -217,6 +231,12 @@ mod tests {
         for line in [
             "dropcast serve --config /a.toml",
             "dropcast demo --keep",
+            "dropcast validate a.json b.jsonl.gz --templates t --sender +15550001111 --strict --json",
+            "dropcast validate a.json --config /a.toml --tenant acme",
+            "dropcast validate - --as a.json --phone-check valid --phone-lenient",
+            "dropcast template list --templates t --json",
+            "dropcast template schema order_update --language en_US --templates t",
+            "dropcast template example order_update --config /a.toml --tenant acme",
             "dropcast config check /a.toml",
             "dropcast config show --json /a.toml",
             "dropcast host-key show --config /a.toml --host files.example.com --json",

@@ -1,4 +1,5 @@
-//! One file checked. What is kept of it, and where, is for the caller to say.
+//! One file checked: what intake and the offline check share. What is kept of it, and where, is for
+//! the caller to say.
 //!
 //! The file is read twice. `ahead` reads it on a thread of its own while the first look at it is
 //! taken; then a `crew` looks at all its rows at once, and what they find is kept in the order of

@@ -34,6 +34,7 @@ mod dispatch;
 mod heeding;
 mod intake;
 pub mod journal;
+pub mod offline;
 mod outlet;
 mod publishing;
 mod reporting;

@@ -18,3 +18,4 @@ mod refused_files_are_answered;
 mod rows_that_repeat_others_are_left_out;
 mod tenants_are_apart;
 mod the_same_content_is_refused;
+mod the_same_faults_whichever_way_a_file_comes;

@@ -54,6 +54,12 @@ pub(crate) fn faults() -> &'static Schema {
     SCHEMA.get_or_init(|| Schema::read(include_str!("../../schemas/faults.v1.json")))
 }
 
+/// The schema of a line of `validate --json`.
+pub(crate) fn validation() -> &'static Schema {
+    static SCHEMA: OnceLock<Schema> = OnceLock::new();
+    SCHEMA.get_or_init(|| Schema::read(include_str!("../../schemas/validation.v1.json")))
+}
+
 /// The published schemas are open, since fields are only ever added; here a field that is written
 /// and not described is a fault of ours. Conditions only repeat parts of an object and stay open.
 fn close(schema: &mut Value) {
@@ -106,6 +112,7 @@ fn every_property_is_described() {
         include_str!("../../schemas/results.v1.json"),
         include_str!("../../schemas/status.v1.json"),
         include_str!("../../schemas/faults.v1.json"),
+        include_str!("../../schemas/validation.v1.json"),
     ] {
         let schema: Value = serde_json::from_str(text).expect("a schema is JSON");
         let mut found = Vec::new();
