@@ -15,6 +15,9 @@ mod bounds;
 pub mod content;
 pub mod dialect;
 pub mod fault;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
