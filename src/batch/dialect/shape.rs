@@ -1,6 +1,9 @@
 //! Which dialect a file is written in, told by its shape alone; and for a file of no dialect, which
 //! one it comes nearest to.
 
+use std::sync::LazyLock;
+
+use super::near::Known;
 use super::{Dialect, native};
 use crate::batch::fault::{Code, Trouble};
 use crate::batch::read::Layout;
@@ -251,6 +254,9 @@ fn array(shape: &Shape<'_>) -> Trouble {
 
 /// What a file with an object lacks to be of the dialect that it comes nearest to.
 fn nearest(shape: &Shape<'_>) -> Trouble {
+    if let Some(trouble) = misspelt_rows(shape) {
+        return trouble;
+    }
     let Some(mark) = likest(shape).filter(|mark| mark.dialect != Dialect::Native) else {
         let hint = if shape.has("to") {
             "write \"data\": [ { \"to\": … } ], also for one recipient"
@@ -287,6 +293,29 @@ fn nearest(shape: &Shape<'_>) -> Trouble {
         format!("something near to {name}"),
     )
     .hint(hint)
+}
+
+/// What a file lacks whose rows stand under a key that nearly is the one of a dialect. Our own form
+/// tells its misspelt keys by itself.
+fn misspelt_rows(shape: &Shape<'_>) -> Option<Trouble> {
+    static ROWS: LazyLock<Known<&str>> = LazyLock::new(|| Known::of(ROWS_KEYS));
+    let is_known = |key: &str| {
+        let keys = |mark: &Mark| mark.sure.contains(&key) || mark.usual.contains(&key);
+        MARKS.iter().any(keys)
+    };
+    let mut unknown = shape.keys.iter().filter(|key| !is_known(key));
+    let rows = unknown.find_map(|key| ROWS.near(key))?;
+    let mark = MARKS.iter().find(|mark| mark.rows == Some(rows))?;
+    if mark.dialect == Dialect::Native || shape.has(rows) {
+        return None;
+    }
+    let name = words(mark.dialect);
+    let trouble = Trouble::new(
+        Code::BatchShape,
+        "a batch in one of the forms of the manual",
+        format!("something near to {name}"),
+    );
+    Some(trouble.hint(format!("did you mean `{rows}`?")))
 }
 
 /// The dialect that shares most keys with the file; `None` if there is no sign of any.
