@@ -96,6 +96,32 @@ fn a_text_over_several_lines_is_told_to_be_one() {
     }
 }
 
+/// What was said for all rows must be heard for all, or nothing may be sent.
+#[test]
+fn a_head_that_is_not_heard_refuses_its_file() {
+    let row = r#"{"to": "+31612345001"}"#;
+    let head = r#"{"defaults": {"message": "x"}}"#;
+    for text in [
+        format!(
+            "{{\"defaults\": {{\"message\": \"x\"}}, \"defaults\": {{\"dryRun\": true}}}}\n{row}\n"
+        ),
+        format!("{{'defaults': {{'message': 'x'}}}}\n{row}\n"),
+        format!("{{defaults: {{\"message\": \"x\"}}}}\n{row}\n"),
+    ] {
+        let said = said(text.as_bytes(), Form::Lines, &rules(), &templates());
+        assert!(said["refused"].is_array(), "{text}");
+    }
+    let late = format!("{head}\n{row}\n{head}\n{row}\n");
+    let said = said(late.as_bytes(), Form::Lines, &rules(), &templates());
+    let faults = said["bad"][0]["faults"].as_array().expect("faults");
+    assert!(
+        faults
+            .iter()
+            .any(|it| it["code"] == json!(Code::BatchShape))
+    );
+    assert_eq!(said["bad"][0]["index"], json!(1));
+}
+
 /// One broken row costs itself, also if it is the first.
 #[test]
 fn the_first_row_decides_nothing_for_others() {

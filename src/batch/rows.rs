@@ -136,8 +136,7 @@ pub fn read_stretch(
             None => each(dialect::read_row(spot, head, checker, &mut warnings), own)?,
             Some((trouble, place)) => {
                 let fault = spot.fault_at(trouble, &[], place);
-                let kept = if part.slip.is_some() { &[] } else { own };
-                each(native::bad_row(spot, fault), kept)?;
+                each(native::bad_row(spot, fault), own)?;
             }
         }
     }

@@ -320,6 +320,11 @@ impl<'a> Survey<'a> {
         };
         self.outline.head.first_line = true;
         let defaults = &entries[at];
+        let mut twice = entries.iter().filter(|entry| entry.key == DEFAULTS_KEY);
+        if let Some(second) = twice.nth(1) {
+            let place = part.place.after(&bytes[..second.key_at]);
+            self.fault(native::key_twice(), &[DEFAULTS_KEY], place);
+        }
         if let Some(other) = entries.iter().find(|entry| entry.key != DEFAULTS_KEY) {
             let trouble = Trouble::new(
                 Code::BatchShape,
@@ -528,11 +533,7 @@ fn member_of(list: List) -> Option<HeadMember> {
 
 /// Whether a line that is no JSON was meant to be the head: without it every row would be wrong.
 fn looks_like_head(bytes: &[u8]) -> bool {
-    let compact: Vec<u8> = bytes
-        .iter()
-        .copied()
-        .filter(|byte| !byte.is_ascii_whitespace())
-        .take(DEFAULTS_KEY.len() + 3)
-        .collect();
-    compact == format!("{{\"{DEFAULTS_KEY}\"").as_bytes()
+    let is_word = |byte: &u8| !byte.is_ascii_whitespace() && !b"{'\"`".contains(byte);
+    let word = bytes.iter().copied().filter(is_word);
+    word.take(DEFAULTS_KEY.len()).eq(DEFAULTS_KEY.bytes())
 }

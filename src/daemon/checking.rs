@@ -258,10 +258,14 @@ impl Tally {
         let mut faults = Vec::new();
         for bad in &found.bad {
             checked.fault_count += bad.faults.len() as u64;
-            // In one JSON text a row that is not JSON means that the file is not.
-            if self.layout != Layout::Lines && checked.refusal.is_none() {
-                let syntax = |fault: &&Fault| is_syntax(fault.code);
-                checked.refusal = bad.faults.iter().find(syntax).cloned();
+            // In one JSON text a row that is not JSON means that the file is not. Among lines a
+            // second head means that the first was not for all of them.
+            if checked.refusal.is_none() {
+                let refuses = |fault: &&Fault| match self.layout {
+                    Layout::Lines => fault.code == Code::BatchShape,
+                    _ => is_syntax(fault.code),
+                };
+                checked.refusal = bad.faults.iter().find(refuses).cloned();
             }
             let room = self.faults_max.saturating_sub(self.kept_faults);
             let told = &bad.faults[..room.min(bad.faults.len())];

@@ -412,7 +412,7 @@ fn write_retry(
         &outline,
         checker,
         &mut |_, bytes| {
-            // A row that is no JSON has no words that could stand in a file.
+            // The words of a row that is too long are not at hand.
             if wanted.has(index).map_err(io::Error::other)? && !bytes.is_empty() {
                 draft.write_all(separator)?;
                 draft.write_all(bytes)?;

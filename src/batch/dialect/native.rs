@@ -289,6 +289,20 @@ fn expires_before_its_time() -> Trouble {
     .hint("write a later `expiresAt`, or an earlier `scheduledAt`")
 }
 
+/// Keys that were meant for all rows, where they are for none.
+fn defaults_elsewhere() -> Trouble {
+    let expected = "`defaults` on the first line of JSON Lines alone";
+    Trouble::new(Code::BatchShape, expected, "it elsewhere")
+        .hint("in .json its keys stand beside `data`; two exports are two files")
+}
+
+/// A template that another would be sent for.
+fn named_otherwise() -> Trouble {
+    let found = "a key that resembles one";
+    Trouble::new(Code::BatchMisspeltKey, "a key of this format", found)
+        .hint("did you mean `templateName`?")
+}
+
 /// An id of the provider's.
 fn id(node: &Node<'_>) -> Result<String, Trouble> {
     let text = word(node)?;

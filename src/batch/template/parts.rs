@@ -206,6 +206,7 @@ impl<'a> Gathering<'a, 'a> {
                 .names
                 .iter()
                 .all(|name| entries.iter().any(|entry| entry.key == *name))
+            && entries.iter().all(|entry| entry.node.value != Value::Null)
         {
             for entry in entries {
                 self.twice(&entry.node);
@@ -240,7 +241,9 @@ impl<'a> Gathering<'a, 'a> {
     }
 
     fn by_name(&mut self, text: &'a Text, entries: &'a [Entry<'a>], gathered: &mut Gathered<'a>) {
-        for entry in entries {
+        // What is null counts as absent.
+        let present = |entry: &&Entry<'_>| entry.node.value != Value::Null;
+        for entry in entries.iter().filter(present) {
             let key = entry.key.as_ref();
             let known = resolve(key, &text.names, self.declared);
             let name = known.map_or(key, |at| &text.names[at]);

@@ -6,8 +6,8 @@ use super::keys::{self, Key};
 use super::saying::{self, Sayings};
 use super::{
     CALLBACK_DATA_CHARS_MAX, Defaults, ID_CHARS_MAX, Notes, Numeral, REFERENCE_CHARS_MAX,
-    disagreement, expiry, flag, id, key_twice, number_for_text, other, own_text, schedule, sender,
-    validity_ms, word, wrong_kind,
+    defaults_elsewhere, disagreement, expiry, flag, id, key_twice, named_otherwise,
+    number_for_text, other, own_text, schedule, sender, validity_ms, word, wrong_kind,
 };
 use crate::batch::fault::{Code, Fault, Trouble};
 use crate::batch::read::{Checker, Head, OnDuplicate, OnInvalid};
@@ -70,6 +70,10 @@ pub(in crate::batch) fn read_head(
         }
         seen.push(name);
         let Some((key, manual)) = known else {
+            if keys::is_defaults(entry) {
+                reading.notes.fault(defaults_elsewhere(), entry.key_at);
+                continue;
+            }
             let strict = checker.rules.strict;
             reading.notes.unknown_key(&entry.key, entry.key_at, strict);
             continue;
@@ -123,6 +127,9 @@ impl Reading<'_, '_> {
         match key {
             Key::CloudTemplate if matches!(node.value, Value::Object(_)) => {
                 notes.unsupported_key(manual, entry.key_at);
+            }
+            Key::CloudTemplate if node.text().is_some() => {
+                notes.fault(named_otherwise(), entry.key_at);
             }
             Key::CloudTemplate => {
                 notes.unknown_key(&entry.key, entry.key_at, checker.rules.strict);

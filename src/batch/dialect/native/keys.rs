@@ -197,9 +197,14 @@ pub(super) fn known(name: &str) -> Option<(Key, &'static str)> {
     BY_NAME.get(name).copied()
 }
 
-/// Other words for when a message leaves or ends, as other formats have them: whoever writes one
-/// means it.
-const OTHER_WORDS: [(&str, &str); 10] = [
+/// Other words, as other formats have them, for when a message leaves or ends and for its language:
+/// whoever writes one means it.
+const OTHER_WORDS: [(&str, &str); 15] = [
+    ("languageCode", "templateLanguage"),
+    ("templateLang", "templateLanguage"),
+    ("sendAfter", "scheduledAt"),
+    ("notBefore", "scheduledAt"),
+    ("validUntil", "expiresAt"),
     ("sendAt", "scheduledAt"),
     ("sendTime", "scheduledAt"),
     ("scheduledFor", "scheduledAt"),
@@ -223,6 +228,12 @@ fn other_word(name: &str) -> Option<&'static str> {
 
 fn letters(name: &str) -> String {
     name.replace(['_', '-', ' '], "").to_lowercase()
+}
+
+/// Whether a member nearly is the head of JSON Lines.
+pub(super) fn is_defaults(entry: &Entry<'_>) -> bool {
+    let name = letters(&entry.key);
+    matches!(name.as_str(), "defaults" | "default") && matches!(entry.node.value, Value::Object(_))
 }
 
 /// The known key that an unknown one resembles.

@@ -6,9 +6,9 @@ use super::head::text_changed;
 use super::keys::{self, Key};
 use super::saying::{self, Sayings};
 use super::{
-    CALLBACK_DATA_CHARS_MAX, ID_CHARS_MAX, Notes, Numeral, REFERENCE_CHARS_MAX, disagreement,
-    expires_before_its_time, expiry, id, key_twice, number_for_text, own_text, phone, schedule,
-    sender, validity_ms, word, wrong_kind,
+    CALLBACK_DATA_CHARS_MAX, ID_CHARS_MAX, Notes, Numeral, REFERENCE_CHARS_MAX, defaults_elsewhere,
+    disagreement, expires_before_its_time, expiry, id, key_twice, named_otherwise, number_for_text,
+    own_text, phone, schedule, sender, validity_ms, word, wrong_kind,
 };
 use crate::batch::dialect::Dialect;
 use crate::batch::fault::{Code, Fault, Misfit, Trouble};
@@ -147,6 +147,10 @@ impl Reading<'_, '_> {
         for entry in entries {
             let name = entry.key.as_ref();
             let Some((key, manual)) = keys::known(name) else {
+                if keys::is_defaults(entry) {
+                    self.notes.fault(defaults_elsewhere(), entry.key_at);
+                    continue;
+                }
                 let strict = self.checker.rules.strict;
                 self.notes.unknown_key(name, entry.key_at, strict);
                 continue;
@@ -230,6 +234,10 @@ impl Reading<'_, '_> {
             }
             Key::CloudTemplate if matches!(node.value, Value::Object(_)) => {
                 notes.unsupported_key(manual, entry.key_at);
+                return;
+            }
+            Key::CloudTemplate if node.text().is_some() => {
+                notes.fault(named_otherwise(), entry.key_at);
                 return;
             }
             Key::CloudTemplate => {
@@ -331,7 +339,7 @@ impl Reading<'_, '_> {
         let same = defaults
             .template
             .as_ref()
-            .is_some_and(|head| Arc::ptr_eq(head, &template));
+            .is_some_and(|head| head.name() == template.name());
         let declared: &[String] = if same { &defaults.declared } else { &[] };
         if let Some(Entry { node, .. }) = saying::text(&keys.sayings) {
             match node.text() {

@@ -9,7 +9,7 @@ pub(super) const SENDABLE: [&str; 2] = ["APPROVED", "REINSTATED"];
 /// The same definition as the Cloud API would list it.
 pub(super) fn in_cloud_words(definition: &Json) -> Result<Json, String> {
     let structure = &definition["structure"];
-    if structure["type"].as_str() == Some("UNSUPPORTED") && structure["body"].is_null() {
+    if structure["type"].as_str() == Some("UNSUPPORTED") {
         return Err("its `structure` is one that Infobip does not show".into());
     }
     let mut components = components(structure);
