@@ -4,7 +4,7 @@
 //! stand in, whether the whole is well-formed, and which rows stand together; [`rows`] then turns
 //! each row into a message or into faults. Memory does not grow with the file.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead};
 use std::time::Duration;
 
 use super::dialect::{Dialect, native};
@@ -271,12 +271,7 @@ pub fn rows(
     let mut bytes = Vec::new();
     let mut at = 0;
     for stretch in &outline.stretches {
-        let gap = stretch.offset() - at;
-        io::copy(&mut source.by_ref().take(gap), &mut io::sink())?;
-        bytes.clear();
-        let length = stretch.bytes_wanted();
-        source.by_ref().take(length).read_to_end(&mut bytes)?;
-        at = stretch.offset() + length;
+        at = stretch.take_bytes(&mut source, at, &mut bytes)?;
         let found = read_stretch(&bytes, stretch, &outline.head, checker, each)?;
         warnings.join(found);
     }

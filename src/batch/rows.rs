@@ -2,7 +2,7 @@
 //! Stretches know nothing of each other, so that several can be read at once; who reads them, and
 //! puts what they say into its order again, is for others to know.
 
-use std::io;
+use std::io::{self, Read};
 
 use memchr::memchr;
 
@@ -37,18 +37,23 @@ pub struct Stretch {
 }
 
 impl Stretch {
-    /// Bytes of the expanded file before it.
-    pub fn offset(&self) -> u64 {
-        self.start.offset
-    }
-
-    /// How many bytes it is read from; none if its one row is too long to be read.
-    pub fn bytes_wanted(&self) -> u64 {
-        if self.too_long {
-            0
-        } else {
-            self.end - self.start.offset
-        }
+    /// Reads the bytes that it is read from out of `source`, which stands at the byte `at`; returns
+    /// where it stands then. There are none if its one row is too long to be read.
+    pub fn take_bytes(
+        &self,
+        source: &mut impl Read,
+        at: u64,
+        bytes: &mut Vec<u8>,
+    ) -> io::Result<u64> {
+        let start = self.start.offset;
+        io::copy(
+            &mut source.by_ref().take(start.saturating_sub(at)),
+            &mut io::sink(),
+        )?;
+        let length = if self.too_long { 0 } else { self.end - start };
+        bytes.clear();
+        source.by_ref().take(length).read_to_end(bytes)?;
+        Ok(start + length)
     }
 
     /// How many rows it has.

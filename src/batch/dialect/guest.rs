@@ -240,3 +240,19 @@ pub(super) fn words(dialect: Dialect) -> &'static [(&'static str, &'static str)]
         Dialect::Native => &[],
     }
 }
+
+/// Sections of products, whose ids `products` finds in each.
+pub(super) fn sections<'a>(
+    list: &Node<'a>,
+    products: impl Fn(&Node<'a>) -> Option<Node<'a>>,
+) -> Node<'a> {
+    let section = |section: &Node<'a>| {
+        let members = [
+            ("title", copied(section, "title")),
+            ("products", products(section)),
+        ];
+        made_at(section, members)
+    };
+    let list_of = list.items().iter().map(section).collect();
+    at_place(list, Value::List(list_of))
+}

@@ -233,12 +233,7 @@ fn line(mark: &Mark) -> Trouble {
          whole message of the Cloud API or Bird, or a whole request of Webex Connect",
         mark.rows.unwrap_or_default()
     );
-    Trouble::new(
-        Code::BatchShape,
-        "a batch in one of the forms of the manual",
-        format!("lines near to {name}"),
-    )
-    .hint(hint)
+    no_batch(format!("lines near to {name}")).hint(hint)
 }
 
 fn array(shape: &Shape<'_>) -> Trouble {
@@ -287,12 +282,7 @@ fn nearest(shape: &Shape<'_>) -> Trouble {
     if mark.dialect == Dialect::Infobip && shape.has("content") {
         hint += "; only template messages stand there, session messages in our own form";
     }
-    Trouble::new(
-        Code::BatchShape,
-        "a batch in one of the forms of the manual",
-        format!("something near to {name}"),
-    )
-    .hint(hint)
+    no_batch(format!("something near to {name}")).hint(hint)
 }
 
 /// What a file lacks whose rows stand under a key that nearly is the one of a dialect. Our own form
@@ -310,12 +300,8 @@ fn misspelt_rows(shape: &Shape<'_>) -> Option<Trouble> {
         return None;
     }
     let name = words(mark.dialect);
-    let trouble = Trouble::new(
-        Code::BatchShape,
-        "a batch in one of the forms of the manual",
-        format!("something near to {name}"),
-    );
-    Some(trouble.hint(format!("did you mean `{rows}`?")))
+    let found = format!("something near to {name}");
+    Some(no_batch(found).hint(format!("did you mean `{rows}`?")))
 }
 
 /// The dialect that shares most keys with the file; `None` if there is no sign of any.
@@ -332,6 +318,11 @@ fn likest(shape: &Shape<'_>) -> Option<&'static Mark> {
         .max_by_key(|(score, _)| *score)
         .filter(|(score, _)| *score > 0)
         .map(|(_, mark)| mark)
+}
+
+fn no_batch(found: String) -> Trouble {
+    let expected = "a batch in one of the forms of the manual";
+    Trouble::new(Code::BatchShape, expected, found)
 }
 
 fn words(dialect: Dialect) -> &'static str {

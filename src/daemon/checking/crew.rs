@@ -3,7 +3,7 @@
 //! on how many there are, since a stretch knows nothing of another.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Mutex, PoisonError};
@@ -110,7 +110,7 @@ impl Crew<'_> {
     ) -> io::Result<u128> {
         let (mut bytes, mut at, mut packer) = (Vec::new(), 0, Packer::default());
         for stretch in &self.outline.stretches {
-            at = read_bytes(&mut content, stretch, at, &mut bytes)?;
+            at = stretch.take_bytes(&mut content, at, &mut bytes)?;
             each(self.look(stretch, &bytes, &mut packer)?)?;
         }
         content.finish()
@@ -130,7 +130,7 @@ impl Crew<'_> {
                 // Nobody waits for the rest.
                 return Ok(0);
             };
-            at = read_bytes(&mut content, stretch, at, &mut bytes)?;
+            at = stretch.take_bytes(&mut content, at, &mut bytes)?;
             if load.send((number, bytes)).is_err() {
                 return Ok(0);
             }
@@ -195,20 +195,4 @@ fn collect(
         }
     }
     Ok(())
-}
-
-/// Reads the bytes of `stretch`; `at` is where `content` stands, and what it returns where it
-/// stands then.
-fn read_bytes(
-    content: &mut Summing,
-    stretch: &Stretch,
-    at: u64,
-    bytes: &mut Vec<u8>,
-) -> io::Result<u64> {
-    let gap = stretch.offset().saturating_sub(at);
-    io::copy(&mut content.by_ref().take(gap), &mut io::sink())?;
-    bytes.clear();
-    let length = stretch.bytes_wanted();
-    content.by_ref().take(length).read_to_end(bytes)?;
-    Ok(stretch.offset() + length)
 }

@@ -112,6 +112,18 @@ fn a_long_head_makes_several_chunks() {
     assert!(pieces.iter().all(|piece| piece.chunks.len() == 2));
 }
 
+/// What a second head says would hold for some rows, and the first for others.
+#[test]
+fn a_head_on_a_later_line_refuses_the_file() {
+    let head = r#"{"defaults": {"message": "x"}}"#;
+    let text = format!("{head}\n{}\n{head}\n{}\n", row(7, 1), row(7, 2));
+    for threads in [1, 2] {
+        let (checked, _) = found(&text, Form::Lines, threads);
+        let code = checked.refusal.map(|fault| fault.code);
+        assert_eq!(code, Some(crate::batch::Code::BatchShape));
+    }
+}
+
 /// A file that is written to while it is read would be sent as nobody has checked it.
 #[test]
 fn a_file_that_changes_is_not_taken() {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::batch::dialect::guest::{at_place, copied, given, made_at, meant, word_at};
+use crate::batch::dialect::guest::{at_place, copied, given, made_at, meant, sections, word_at};
 use crate::batch::tree::{Entry, Node, Value};
 
 /// The values of placeholders: by name where they are named, in their order otherwise.
@@ -176,7 +176,7 @@ fn acting<'a>(component: &Node<'a>, word: Option<Node<'a>>, action: Option<&Node
             ("token", inside("flow_token")),
             ("data", inside("flow_action_data")),
             ("thumbnail", inside("thumbnail_product_retailer_id")),
-            ("sections", inside("sections").as_ref().map(sections)),
+            ("sections", inside("sections").as_ref().map(listed)),
         ],
     )
 }
@@ -196,20 +196,11 @@ fn digits(node: Node<'_>) -> Node<'_> {
     }
 }
 
-fn sections<'a>(list: &Node<'a>) -> Node<'a> {
-    let section = |section: &Node<'a>| {
-        let products = given(section, "product_items").map(|items| {
-            let ids = items.items().iter();
-            let ids = ids.filter_map(|item| copied(item, "product_retailer_id"));
-            at_place(items, Value::List(ids.collect()))
-        });
-        made_at(
-            section,
-            [("title", copied(section, "title")), ("products", products)],
-        )
-    };
-    at_place(
-        list,
-        Value::List(list.items().iter().map(section).collect()),
-    )
+fn listed<'a>(list: &Node<'a>) -> Node<'a> {
+    sections(list, |section| {
+        let items = given(section, "product_items")?;
+        let ids = items.items().iter();
+        let ids = ids.filter_map(|item| copied(item, "product_retailer_id"));
+        Some(at_place(items, Value::List(ids.collect())))
+    })
 }

@@ -1,7 +1,7 @@
 //! Infobip lists only the buttons that vary, in the order of the template. Which index each of them
 //! has there, the definition tells.
 
-use crate::batch::dialect::guest::{at_place, copied, given, made_at, meant, word_at};
+use crate::batch::dialect::guest::{at_place, copied, given, made_at, meant, sections, word_at};
 use crate::batch::template::Template;
 use crate::batch::tree::{Entry, Node, Value};
 
@@ -104,7 +104,7 @@ fn button<'a>(item: &Node<'a>, kind: &'static str) -> Node<'a> {
             [
                 ("type", word),
                 ("thumbnail", own("thumbnailProductRetailerId")),
-                ("sections", given(item, "sections").map(sections)),
+                ("sections", given(item, "sections").map(listed)),
             ],
         ),
         "order-details" => made_at(item, [("type", word), ("action", own("action"))]),
@@ -120,16 +120,6 @@ fn button<'a>(item: &Node<'a>, kind: &'static str) -> Node<'a> {
     }
 }
 
-fn sections<'a>(list: &Node<'a>) -> Node<'a> {
-    let section = |section: &Node<'a>| {
-        let products = copied(section, "productRetailerIds");
-        made_at(
-            section,
-            [("title", copied(section, "title")), ("products", products)],
-        )
-    };
-    at_place(
-        list,
-        Value::List(list.items().iter().map(section).collect()),
-    )
+fn listed<'a>(list: &Node<'a>) -> Node<'a> {
+    sections(list, |section| copied(section, "productRetailerIds"))
 }
