@@ -9,7 +9,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use dropcast::batch::{BatchId, Content, Filling, Message, Moment, Options, Parameter, Phone};
+use dropcast::batch::{
+    BatchId, Content, Filling, Message, Moment, Options, Parameter, Phone, Priority,
+};
 use dropcast::delivery::{AttemptId, Sender};
 use dropcast::provider::http::Client;
 use dropcast::provider::sandbox::{Behaviour, Sandbox};
@@ -93,6 +95,9 @@ fn bare_loop(runtime: &tokio::runtime::Runtime, requests: u64) -> Outcome<f64> {
         callback_data: None,
         scheduled_at: None,
         expires_at: Moment::from_millis(i64::MAX),
+        priority: Priority::default(),
+        send_window: None,
+        ignore_quiet_hours: false,
         options: Options::default(),
         content: Content::Template(Filling {
             name: "parcel".into(),

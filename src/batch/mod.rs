@@ -44,12 +44,14 @@ mod tree;
 mod values;
 mod verbatim;
 pub mod verdict;
+pub mod window;
 
 pub use content::{Content, Filling, Parameter};
 pub use fault::{Code, Fault};
 pub use phone::Phone;
 #[cfg(test)]
 pub(crate) use session::tests::{contents, whole};
+pub use window::SendWindow;
 
 /// A point in time: milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -216,11 +218,48 @@ pub struct Message {
     pub scheduled_at: Option<Moment>,
     /// After this moment it is not sent any more.
     pub expires_at: Moment,
+    /// Whether it goes before others of its tenant or after them.
+    #[serde(default, skip_serializing_if = "Priority::is_normal")]
+    pub priority: Priority,
+    /// The hours in which it may be sent; `None` for any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub send_window: Option<SendWindow>,
+    /// Whether it is sent in its tenant's quiet hours too.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub ignore_quiet_hours: bool,
     /// What its provider is asked for besides.
     #[serde(default, skip_serializing_if = "Options::is_empty")]
     pub options: Options,
     /// What the recipient will read.
     pub content: Content,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
+/// Which messages of a tenant go first.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Priority {
+    /// Before all others.
+    High,
+    /// After those of high priority, before those of low.
+    #[default]
+    Normal,
+    /// After all others.
+    Low,
+}
+
+impl Priority {
+    /// Whether nothing was asked for.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+    const fn is_normal(&self) -> bool {
+        matches!(self, Self::Normal)
+    }
 }
 
 /// What a provider is asked for besides handing the content over. Only what the tenant's provider

@@ -170,7 +170,7 @@ fn plain(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::{Message, Moment, Options, Phone};
+    use crate::batch::{Message, Moment, Options, Phone, Priority};
 
     fn standing(state: State) -> MessageStanding {
         let phone: Phone = serde_json::from_str("\"+31612345678\"").expect("a number");
@@ -183,6 +183,9 @@ mod tests {
             callback_data: None,
             scheduled_at: None,
             expires_at: Moment::from_millis(1),
+            priority: Priority::default(),
+            send_window: None,
+            ignore_quiet_hours: false,
             options: Options::default(),
             content: Content::Text {
                 body: "Hello".into(),

@@ -119,7 +119,7 @@ pub(super) fn unpack(content: &[u8]) -> io::Result<Vec<Message>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::{Content, Moment, Options, Phone};
+    use crate::batch::{Content, Moment, Options, Phone, Priority};
 
     fn message(index: u64, bytes: usize) -> Message {
         let phone = |text| Phone::from_e164(text).expect("a number");
@@ -132,6 +132,9 @@ mod tests {
             callback_data: None,
             scheduled_at: None,
             expires_at: Moment::from_millis(1_800_000_000_000),
+            priority: Priority::default(),
+            send_window: None,
+            ignore_quiet_hours: false,
             options: Options::default(),
             content: Content::Text {
                 body: "x".repeat(bytes),

@@ -4,7 +4,7 @@ use super::*;
 use crate::batch::name::{Companion, DropFolder};
 use crate::batch::origin::{Identity, Origin};
 use crate::batch::{
-    Arrival, BatchId, Code, Content, Fault, Message, Moment, Options, Phone, TenantName,
+    Arrival, BatchId, Code, Content, Fault, Message, Moment, Options, Phone, Priority, TenantName,
     read::BadRow,
 };
 use crate::delivery::standing::{BatchState, Note};
@@ -39,6 +39,9 @@ fn message(index: u64) -> Message {
         callback_data: None,
         scheduled_at: None,
         expires_at: NOW.plus_ms(1_000_000),
+        priority: Priority::default(),
+        send_window: None,
+        ignore_quiet_hours: false,
         options: Options::default(),
         content: Content::Text {
             body: format!("text {index}"),

@@ -18,7 +18,7 @@ use crate::batch::spot::{Spot, Warnings, sort};
 use crate::batch::template::{LookupTrouble, Parts, Template};
 use crate::batch::tree::{Entry, Node, Value, duplicates};
 use crate::batch::values::ROW_KEYS;
-use crate::batch::{Content, Message, Moment, Options, Phone};
+use crate::batch::{Content, Message, Moment, Options, Phone, Priority};
 
 /// The keys of one row, by their meaning.
 #[derive(Default)]
@@ -111,6 +111,9 @@ pub(in crate::batch) fn read_row(
                 callback_data,
                 scheduled_at: times.scheduled_at,
                 expires_at: times.expires_at,
+                priority: Priority::Normal,
+                send_window: None,
+                ignore_quiet_hours: false,
                 options,
                 content,
             })
