@@ -1,6 +1,6 @@
 //! A stretch of local hours that comes again on days of the week: when a message may go, or when
 //! nothing may. Says which hours, days and zones there are and how they are written; at which
-//! moments such a stretch is open is decided in `delivery::window`.
+//! moments such a stretch is open is for `turn` to say, and how people spell all this for `written`.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -8,6 +8,11 @@ use std::hash::{Hash, Hasher};
 use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+mod turn;
+pub mod written;
+
+pub use turn::Turn;
 
 /// Hours of some days in a zone. From an hour up to an earlier one it crosses midnight, and belongs
 /// to the day it begins on.
@@ -248,6 +253,11 @@ impl Days {
     pub fn of(days: impl IntoIterator<Item = Weekday>) -> Option<Self> {
         let all = days.into_iter().fold(0, |all, day| all | bit(day));
         (all != 0).then_some(Self(all))
+    }
+
+    /// These days and those.
+    pub const fn and(self, others: Self) -> Self {
+        Self(self.0 | others.0)
     }
 
     /// Whether this day is one of them.

@@ -14,6 +14,7 @@ use crate::batch::{BatchId, Moment, Phone};
 pub mod pace;
 pub mod retry;
 pub mod standing;
+pub mod window;
 
 /// One of the tenant's numbers, as a sender of messages.
 #[derive(Clone, Debug, PartialEq)]
