@@ -283,6 +283,8 @@ codes! {
     SessionType = "session.type",
     /// The row expires before it could be sent.
     PolicyExpired = "policy.expired",
+    /// The hours in which the row may be sent begin after it expires.
+    PolicyWindowClosed = "policy.window_closed",
 }
 
 impl fmt::Display for Code {

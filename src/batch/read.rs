@@ -15,6 +15,7 @@ use super::spot::Warnings;
 use super::survey::Survey;
 use super::template::Templates;
 use super::tree::Node;
+use super::window::Zone;
 use super::{Fault, Message, Moment, Phone};
 
 /// How one tenant's files are checked.
@@ -36,6 +37,8 @@ pub struct Rules {
     pub default_validity: Duration,
     /// The same for authentication templates.
     pub default_validity_authentication: Duration,
+    /// The zone of hours that a file gives without one.
+    pub time_zone: Zone,
     /// Bounds on what is read.
     pub limits: Limits,
 }
@@ -52,6 +55,7 @@ impl Default for Rules {
             invalid_max: 1.0,
             default_validity: Duration::from_hours(48),
             default_validity_authentication: Duration::from_mins(10),
+            time_zone: Zone::UTC,
             limits: Limits::default(),
         }
     }

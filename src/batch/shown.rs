@@ -50,6 +50,7 @@ fn the_schema_says_what_the_reader_does() {
         "tests/golden/batch/batch_numbers.json",
         "tests/golden/batch/native_parts.json",
         "tests/golden/batch/native_parts_head.json",
+        "tests/golden/batch/native_window.json",
         "examples/batches/parcel_photo.json",
     ] {
         let errors: Vec<String> = validator
@@ -66,6 +67,8 @@ fn the_schema_says_what_the_reader_does() {
         "batch_no_rows",
         "batch_head_kinds",
         "batch_head_values",
+        "batch_window_head",
+        "native_window_faults",
         "template_placeholders_twice",
     ] {
         let file = json(&format!("tests/golden/batch/{bad}.json"));

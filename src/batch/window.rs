@@ -1,6 +1,6 @@
 //! A stretch of local hours that comes again on days of the week: when a message may go, or when
 //! nothing may. Says which hours, days and zones there are and how they are written; at which
-//! moments such a stretch is open is for `turn` to say, and how people spell all this for `written`.
+//! moments it is open is for `turn` to say, and how people spell all this for `written`.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};

@@ -167,6 +167,28 @@ impl<'a> Section<'a> {
             .collect()
     }
 
+    /// The tables under `key`, where one may stand or a list of them; they are told by `name`.
+    /// `None` when something else stands there.
+    pub(super) fn tables(&self, key: &str, name: &'static str) -> Option<Vec<Self>> {
+        let Some(value) = self.value(key) else {
+            return Some(Vec::new());
+        };
+        let items = match value.get_ref() {
+            DeValue::Array(items) => items.iter().collect(),
+            _ => vec![value],
+        };
+        let inner = |item| Some(self.inner(name, Some(item))).filter(|it| it.table.is_some());
+        items.into_iter().map(inner).collect()
+    }
+
+    /// The names in it, each with the byte where it stands.
+    pub(super) fn names(&self) -> Vec<(usize, &'a str)> {
+        let names = self.table.into_iter().flat_map(DeTable::keys);
+        names
+            .map(|name| (name.span().start, name.get_ref().as_ref()))
+            .collect()
+    }
+
     fn inner(&self, name: &'static str, value: Option<&'a Spanned<DeValue<'a>>>) -> Self {
         Self {
             file: self.file,

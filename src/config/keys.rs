@@ -94,6 +94,9 @@ const TENANT_KEYS: &[Key] = &[
         "the provider alone decides whether a session is open",
     ),
     idle("policy.delivery_window", NO_RECEIPTS),
+    key("policy.time_zone"),
+    // What stands in it is for `hours` to look through: it is one or several.
+    key("policy.quiet_hours"),
     key("policy.trigger"),
     key("policy.settle_ms"),
     key("limits.bytes_max"),
@@ -247,7 +250,7 @@ impl Keys {
 
 /// The one among `names` that is most like `name`, if any is like it at all; `part` gives what is
 /// compared.
-fn alike(
+pub(super) fn alike(
     name: &str,
     names: impl Iterator<Item = &'static str>,
     part: impl Fn(&'static str) -> &'static str,

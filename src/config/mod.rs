@@ -6,14 +6,17 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::batch::TenantName;
 use crate::batch::read::Rules;
+use crate::delivery::window::QuietHours;
 use crate::{delivery, inbox, provider, report, sftp};
 
 mod check;
 mod file;
+mod hours;
 mod keys;
 mod login;
 mod measure;
@@ -73,6 +76,8 @@ pub struct Tenant {
     pub duplicate_window: Duration,
     /// What is done where the right answer depends on its trade.
     pub policy: delivery::Policy,
+    /// The hours in which nothing of it is sent, but for messages that ignore them.
+    pub quiet_hours: Arc<[QuietHours]>,
     /// How its files are taken.
     pub inbox: inbox::Settings,
     /// The forms in which it wants results.

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{Config, Retention, Tenant, bytes_text, duration_text};
 use crate::batch::read::PhoneCheck;
 use crate::delivery::UnknownPolicy;
+use crate::delivery::window::QuietHours;
 use crate::inbox::Trigger;
 use crate::provider::Kind;
 use crate::sftp::{self, Require};
@@ -105,6 +106,16 @@ struct ShownPolicy {
     default_validity_authentication: String,
     trigger: &'static str,
     settle_ms: u64,
+    time_zone: String,
+    quiet_hours: Vec<ShownHours>,
+}
+
+#[derive(Serialize)]
+struct ShownHours {
+    from: String,
+    to: String,
+    time_zone: String,
+    days: Vec<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -241,6 +252,19 @@ impl ShownPolicy {
                 Trigger::DoneFile => "done-file",
             },
             settle_ms: tenant.inbox.settle.as_millis() as u64,
+            time_zone: rules.time_zone.to_string(),
+            quiet_hours: tenant.quiet_hours.iter().map(ShownHours::of).collect(),
+        }
+    }
+}
+
+impl ShownHours {
+    fn of(QuietHours(hours): &QuietHours) -> Self {
+        Self {
+            from: hours.from().to_string(),
+            to: hours.to().to_string(),
+            time_zone: hours.time_zone().to_string(),
+            days: hours.days().names().collect(),
         }
     }
 }
@@ -304,5 +328,31 @@ mod tests {
         assert_eq!(read_back, as_json);
         assert_eq!(as_json["tenants"][0]["provider"]["access_token"], HIDDEN);
         assert_eq!(as_json["tenants"][0]["policy"]["duplicate_window"], "48h");
+    }
+
+    /// What is shown of quiet hours, copied into a file, must mean the same again.
+    #[test]
+    fn quiet_hours_are_shown_as_they_are_written() {
+        let written = "[[policy.quiet_hours]]\nfrom = \"22:00\"\nto = \"07:00\"\n\
+                       time_zone = \"Europe/Amsterdam\"\ndays = [\"fri\", \"sat\"]\n";
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let main = folder.path().join("dropcast.toml");
+        std::fs::create_dir(folder.path().join("tenants.d")).expect("made");
+        std::fs::write(&main, "data_dir = \"data\"\n").expect("written");
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let good = root.join("tests/golden/config/good/tenants.d/tiny.toml");
+        let good = std::fs::read_to_string(good).expect("the good file");
+        let (head, rest) = good.split_once("[policy]").expect("the section");
+        let rest = rest.split_once("[provider]").expect("the section").1;
+        let text = format!("{head}{written}[provider]{rest}");
+        std::fs::write(folder.path().join("tenants.d/tiny.toml"), text).expect("written");
+        let config = super::super::load(&main).expect("no problem");
+        let shown = toml::to_string(&config.shown()).expect("TOML");
+        let written = written.replace("[[policy", "[[tenants.policy");
+        let shown_hours = shown.find("[[tenants.policy.quiet_hours]]");
+        assert!(
+            shown[shown_hours.expect("quiet hours")..].starts_with(&written),
+            "{shown}"
+        );
     }
 }

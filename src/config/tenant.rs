@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::file::{File, Section, shown_text};
+use super::hours;
 use super::keys;
 use super::login::{self, Users};
 use super::problem::Findings;
 use super::sending;
 use super::{Retention, Tenant};
 use crate::batch::read::{Limits, PhoneCheck, Rules};
+use crate::batch::window::Zone;
 use crate::batch::{Phone, TenantName};
 use crate::delivery::{self, UnknownPolicy};
 use crate::inbox::{self, Trigger};
@@ -61,9 +63,11 @@ pub(super) fn read(
         ],
     );
     read_idle_policy(&policy);
+    let time_zone = hours::time_zone(&policy, Zone::UTC);
     let rules = rules(
         &top,
         senders.iter().map(|sender| sender.number.clone()).collect(),
+        time_zone.clone(),
     );
     Some(Tenant {
         logins: login::logins(&top, &name, users),
@@ -75,6 +79,7 @@ pub(super) fn read(
         policy: delivery::Policy {
             unknown: unknown.unwrap_or_default(),
         },
+        quiet_hours: hours::quiet_hours(&policy, &time_zone).into(),
         inbox: taking(&policy),
         results: results(&top.section("results")),
         retention: retention(&top.section("retention"), shared),
@@ -108,7 +113,7 @@ fn templates_dir(section: &Section<'_>) -> Option<PathBuf> {
     Some(std::path::absolute(&dir).unwrap_or(dir))
 }
 
-fn rules(top: &Section<'_>, senders: Vec<Phone>) -> Rules {
+fn rules(top: &Section<'_>, senders: Vec<Phone>, time_zone: Zone) -> Rules {
     let policy = top.section("policy");
     let phone_check = policy.word(
         "phone_check",
@@ -132,6 +137,7 @@ fn rules(top: &Section<'_>, senders: Vec<Phone>) -> Rules {
         default_validity: validity("default_validity").unwrap_or(otherwise.default_validity),
         default_validity_authentication: validity("default_validity_authentication")
             .unwrap_or(otherwise.default_validity_authentication),
+        time_zone,
         limits: limits(&top.section("limits")),
     }
 }

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
+use serde_json::{Value as Json, json};
 
 use super::keys::{self, Keys};
 use super::*;
@@ -213,6 +214,29 @@ fn good_settings_arrive_as_written() {
     assert_eq!(acme.rules.limits.bytes_max, 64 << 10);
     assert_eq!(acme.rules.senders, [acme.senders[0].number.clone()]);
     assert_eq!(acme.duplicate_window, Duration::from_hours(3 * 24));
+    assert_eq!(acme.rules.time_zone.to_string(), "Europe/Amsterdam");
+    assert_eq!(tiny.rules.time_zone.to_string(), "UTC");
+    let quiet = |tenant: &Tenant| {
+        let hours = tenant.quiet_hours.iter();
+        let hours: Vec<Json> = hours.map(|QuietHours(hours)| json!(hours)).collect();
+        json!(hours)
+    };
+    let weekdays = ["mon", "tue", "wed", "thu", "fri"];
+    for (tenant, expected) in [
+        (
+            acme,
+            json!([
+                {"from": "22:00", "to": "07:00", "timeZone": "Europe/Amsterdam"},
+                {"from": "00:00", "to": "24:00", "timeZone": "+01:00", "days": ["sun"]},
+            ]),
+        ),
+        (
+            tiny,
+            json!([{"from": "20:00", "to": "08:00", "timeZone": "UTC", "days": weekdays}]),
+        ),
+    ] {
+        assert_eq!(quiet(tenant), expected);
+    }
     assert!(acme.results.csv && acme.results.gzip);
     assert_eq!(acme.retention.results, Duration::from_hours(7 * 24));
     assert_eq!(acme.retention.processed, Duration::from_hours(1));

@@ -54,8 +54,16 @@ impl Guest {
 /// themselves know nothing of files.
 const FILE_KEYS: [&str; 5] = ["rows", "onInvalid", "batchKey", "allowDuplicate", "dryRun"];
 
-/// Keys of the native form that say when, for every head and every whole request.
-const TIME_KEYS: [&str; 2] = ["scheduledAt", "expiresAt"];
+/// Keys of the native form that say when, for every head, every whole request and rows that have
+/// no keys of their own for it.
+const TIME_KEYS: [&str; 6] = [
+    "scheduledAt",
+    "expiresAt",
+    "validitySeconds",
+    "sendWindow",
+    "priority",
+    "ignoreQuietHours",
+];
 
 /// The schema of a whole request, made of that of a head: what is for a whole file is none of it.
 pub(super) fn without_file_keys(head: &mut serde_json::Value) {
@@ -109,7 +117,7 @@ impl<'a> Turned<'a> {
         }
     }
 
-    /// Adds what a head or a whole request says about when it is sent.
+    /// Adds what a head, a whole request or a row says about when it is sent.
     pub(super) fn times(&mut self, node: &Node<'a>) {
         for key in TIME_KEYS {
             self.copy(key, node.get(key));

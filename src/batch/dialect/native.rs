@@ -1,7 +1,8 @@
 //! The native form: a campaign file as Messangi's users write it, plus optional keys.
 //!
 //! `head` reads what stands once for all rows, `row` one row against it, `saying` which of a row's
-//! keys are its content. Where parts of the file begin and end is found by `scan`.
+//! keys are its content, `hours`
+//! when it may go. Where parts of the file begin and end is found by `scan`.
 
 use std::sync::Arc;
 
@@ -11,9 +12,10 @@ use crate::batch::session::Session;
 use crate::batch::spot::{Spot, Warnings};
 use crate::batch::template::{HeadParts, Template, Templates};
 use crate::batch::tree::{Node, Value};
-use crate::batch::{Moment, Options, Phone};
+use crate::batch::{Moment, Options, Phone, Priority, SendWindow};
 
 mod head;
+mod hours;
 mod keys;
 mod row;
 mod saying;
@@ -59,6 +61,9 @@ pub(in crate::batch) struct Defaults {
     scheduled_at: Option<Moment>,
     expires_at: Option<Moment>,
     validity_ms: Option<i64>,
+    send_window: Option<SendWindow>,
+    priority: Option<Priority>,
+    ignore_quiet_hours: Option<bool>,
     options: Options,
 }
 
@@ -188,18 +193,6 @@ impl<'a> Notes<'a> {
                 self.unsupported_key(manual, key_at);
             }
             keys::Key::Ignored if !node.is_hollow() => self.ignored_key(manual, key_at),
-            keys::Key::IgnoreQuietHours if node.value != Value::Bool(true) => {
-                self.unsupported_key(manual, key_at);
-            }
-            keys::Key::Priority => match node.text() {
-                Some("normal") => {}
-                Some("high" | "low") => self.ignored_key(manual, key_at),
-                _ => {
-                    let expected = "`high`, `normal` or `low`";
-                    let trouble = Trouble::new(Code::BatchBadValue, expected, other(node));
-                    self.fault(trouble, node.at);
-                }
-            },
             _ => {}
         }
     }

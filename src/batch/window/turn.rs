@@ -47,8 +47,8 @@ impl SendWindow {
     /// The first moment from `now` on at which it is open; `None` when there is none for 40 days.
     pub fn opens_at(&self, now: Moment) -> Option<Moment> {
         // Each row of a file asks, and most files come while it is open.
-        let offset = self.time_zone.as_jiff().to_offset(now.timestamp());
-        if self.shows(now.as_millis() + i64::from(offset.seconds()) * 1_000) {
+        let shown_ms = now.as_millis().saturating_add(offset_ms(self, now));
+        if self.shows(shown_ms) {
             return Some(now);
         }
         let turn = self.turn(now);
@@ -90,6 +90,12 @@ fn weekday(day: i64) -> Weekday {
     Weekday::from_monday_zero_offset(offset).unwrap_or(Weekday::Thursday)
 }
 
+/// How far the clocks of a window's zone are ahead of UTC.
+fn offset_ms(window: &SendWindow, at: Moment) -> i64 {
+    let offset = window.time_zone.as_jiff().to_offset(at.timestamp());
+    i64::from(offset.seconds()) * 1_000
+}
+
 /// The clocks of a zone at a moment.
 struct Clock {
     at: Moment,
@@ -101,26 +107,24 @@ struct Clock {
 
 impl Clock {
     fn at(window: &SendWindow, at: Moment) -> Self {
-        let zone = window.time_zone.as_jiff();
-        let timestamp = at.timestamp();
-        let offset = zone.to_offset(timestamp);
-        let change = zone.following(timestamp).next();
+        let change = window.time_zone.as_jiff().following(at.timestamp()).next();
         Self {
             at,
-            offset_ms: i64::from(offset.seconds()) * 1_000,
+            offset_ms: offset_ms(window, at),
             changes_at: change.map(|change| moment(change.timestamp())),
         }
     }
 
     fn shown_ms(&self) -> i64 {
-        self.at.as_millis() + self.offset_ms
+        self.at.as_millis().saturating_add(self.offset_ms)
     }
 
     /// Goes on to the next moment at which the window may turn.
     fn step(&mut self, window: &SendWindow) {
         let next = self.at.plus_ms(window.next_ms(self.shown_ms()));
         match self.changes_at {
-            Some(change) if change <= next => *self = Self::at(window, change),
+            // Of moments beyond the calendar the zone knows nothing, and time goes on all the same.
+            Some(change) if self.at < change && change <= next => *self = Self::at(window, change),
             _ => self.at = next,
         }
     }

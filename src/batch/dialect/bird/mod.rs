@@ -27,13 +27,15 @@ const IGNORED: [(&str, &str); 3] = [
     ("ignoreGlobalHoldout", "ignoreGlobalHoldout"),
 ];
 
-/// Keys that have a native one of the same meaning.
-const RENAMED: [(&str, &str); 5] = [
+/// Keys that have a native one of the same meaning. The last two are no keys of Bird's.
+const RENAMED: [(&str, &str); 7] = [
     ("reference", "reference"),
     ("scheduledFor", "scheduledAt"),
     ("validity", "validitySeconds"),
     ("tags", "tags"),
     ("shortLinks", "shortLinks"),
+    ("sendWindow", "sendWindow"),
+    ("priority", "priority"),
 ];
 
 /// Flags that have a native key of the same meaning; `false` says what their absence says.

@@ -24,14 +24,12 @@ pub(super) static GUEST: LazyLock<Guest> = LazyLock::new(|| Guest {
 
 /// Keys of the message, and those of the native form. The last ones are no keys of the API, which
 /// has the sender in its path and knows nothing of files.
-const KEYS: [(&str, &str); 7] = [
+const KEYS: [(&str, &str); 5] = [
     ("to", "to"),
     ("biz_opaque_callback_data", "callbackData"),
     ("recipient_identity_key_hash", "identityHash"),
     ("from", "from"),
     ("reference", "reference"),
-    ("scheduledAt", "scheduledAt"),
-    ("expiresAt", "expiresAt"),
 ];
 
 /// What the native reader calls otherwise.
@@ -63,6 +61,7 @@ fn row<'a>(row: &Node<'a>, _around: &Surroundings<'a>) -> Turned<'a> {
     for (key, native) in KEYS {
         turned.copy(native, row.get(key));
     }
+    turned.times(row);
     // Where both are named, the API takes the number.
     if let (Some(recipient), Some(_)) = (given(row, "recipient"), given(row, "to")) {
         turned.ignored.push(("recipient", recipient.at));

@@ -22,8 +22,8 @@ pub(super) static GUEST: LazyLock<Guest> = LazyLock::new(|| Guest {
     turn_row: row,
 });
 
-/// Keys of a row, and those of the native form. The last two are no keys of Infobip's.
-const ROW_KEYS: [(&str, &str); 11] = [
+/// Keys of a row, and those of the native form.
+const ROW_KEYS: [(&str, &str); 9] = [
     ("to", "to"),
     ("from", "from"),
     ("messageId", "reference"),
@@ -33,8 +33,6 @@ const ROW_KEYS: [(&str, &str); 11] = [
     ("smsFailover", "smsFailover"),
     ("entityId", "entityId"),
     ("applicationId", "applicationId"),
-    ("scheduledAt", "scheduledAt"),
-    ("expiresAt", "expiresAt"),
 ];
 
 /// What the native reader calls otherwise.
@@ -59,6 +57,7 @@ fn row<'a>(row: &Node<'a>, around: &Surroundings<'a>) -> Turned<'a> {
     for (key, native) in ROW_KEYS {
         turned.copy(native, row.get(key));
     }
+    turned.times(row);
     if let Some(context) = given(row, "context") {
         turned.copy("replyTo", context.get("replyToMessageId"));
     }

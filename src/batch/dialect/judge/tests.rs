@@ -78,8 +78,12 @@ fn keys_of_ones_own_are_told_from_those_that_decide() {
     for (keys, wrong, unknown) in [
         ("", 0, 0),
         (r#", "department": 1, "owner": {"dryRun": true}"#, 0, 2),
-        (r#", "dryRun": true, "sendWindow": {"from": "09:00"}"#, 2, 0),
-        (r#", "dryRun": false, "rows": null, "sendWindow": {}"#, 0, 3),
+        (r#", "dryRun": true, "frequencyCap": {"perDay": 1}"#, 2, 0),
+        (
+            r#", "dryRun": false, "rows": null, "frequencyCap": {}"#,
+            0,
+            3,
+        ),
         (r#", "dryrun": true, "recipienttype": "group""#, 2, 0),
     ] {
         let row = row(keys);

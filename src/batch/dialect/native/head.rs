@@ -2,6 +2,7 @@
 
 mod placeholders;
 
+use super::hours;
 use super::keys::{self, Key};
 use super::saying::{self, Sayings};
 use super::{
@@ -381,6 +382,12 @@ impl Defaults {
             Key::ValiditySeconds => {
                 self.validity_ms = notes.take(validity_ms(node), node.at);
             }
+            Key::SendWindow => {
+                let read = hours::window(node, &checker.rules.time_zone);
+                self.send_window = read.map_err(|misfits| notes.misfits(misfits)).ok();
+            }
+            Key::Priority => self.priority = notes.take(hours::priority(node), node.at),
+            Key::IgnoreQuietHours => self.ignore_quiet_hours = notes.take(flag(node), node.at),
             Key::Reference(rank) => {
                 let read = own_text(node, REFERENCE_CHARS_MAX);
                 if let Some((text, _)) = notes.take(read, node.at)

@@ -43,7 +43,7 @@ pub(super) enum Key {
     OnDuplicateRecipient,
     OnDuplicateReference,
     Priority,
-    /// `true` changes nothing, since there are no quiet hours; `false` cannot be honoured.
+    SendWindow,
     IgnoreQuietHours,
     /// A template as the Cloud API writes it; a key of the tenant's own when it holds no object.
     CloudTemplate,
@@ -113,7 +113,7 @@ const NAMES: &[(&str, Key, &str)] = &[
     ("templateCards", Key::Part(3), "templateCards"),
     ("templateOffer", Key::Part(4), "templateOffer"),
     ("scheduledAt", Key::ScheduledAt, "scheduledAt"),
-    ("sendWindow", Key::Unsupported, "sendWindow"),
+    ("sendWindow", Key::SendWindow, "sendWindow"),
     ("identityHash", Key::IdentityHash, "identityHash"),
     ("smsFailover", Key::Unsupported, "smsFailover"),
     ("frequencyCap", Key::Unsupported, "frequencyCap"),
@@ -197,9 +197,9 @@ pub(super) fn known(name: &str) -> Option<(Key, &'static str)> {
     BY_NAME.get(name).copied()
 }
 
-/// Other words, as other formats have them, for when a message leaves or ends and for its language:
-/// whoever writes one means it.
-const OTHER_WORDS: [(&str, &str); 15] = [
+/// Other words, as other formats have them, for when a message leaves or ends, what goes first and
+/// its language: whoever writes one means it.
+const OTHER_WORDS: [(&str, &str); 24] = [
     ("languageCode", "templateLanguage"),
     ("templateLang", "templateLanguage"),
     ("sendAfter", "scheduledAt"),
@@ -215,6 +215,15 @@ const OTHER_WORDS: [(&str, &str); 15] = [
     ("ttl", "validitySeconds"),
     ("validity", "validitySeconds"),
     ("validityPeriod", "validitySeconds"),
+    ("window", "sendWindow"),
+    ("timeWindow", "sendWindow"),
+    ("sendHours", "sendWindow"),
+    ("sendingHours", "sendWindow"),
+    ("sendingWindow", "sendWindow"),
+    ("deliveryWindow", "sendWindow"),
+    ("prio", "priority"),
+    ("skipQuietHours", "ignoreQuietHours"),
+    ("overrideQuietHours", "ignoreQuietHours"),
 ];
 
 /// The key that another form's word means here.
@@ -255,6 +264,8 @@ fn decides(key: Key) -> bool {
         Key::ScheduledAt
             | Key::ExpiresAt
             | Key::ValiditySeconds
+            | Key::SendWindow
+            | Key::IgnoreQuietHours
             | Key::ReplyTo
             | Key::IdentityHash
             | Key::RowCount

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::head::text_changed;
+use super::hours;
 use super::keys::{self, Key};
 use super::saying::{self, Sayings};
 use super::{
     CALLBACK_DATA_CHARS_MAX, ID_CHARS_MAX, Notes, Numeral, REFERENCE_CHARS_MAX, defaults_elsewhere,
-    disagreement, expires_before_its_time, expiry, id, key_twice, named_otherwise, number_for_text,
-    own_text, phone, schedule, sender, validity_ms, word, wrong_kind,
+    disagreement, expires_before_its_time, expiry, flag, id, key_twice, named_otherwise,
+    number_for_text, own_text, phone, schedule, sender, validity_ms, word, wrong_kind,
 };
 use crate::batch::dialect::Dialect;
 use crate::batch::fault::{Code, Fault, Misfit, Trouble};
@@ -18,7 +19,7 @@ use crate::batch::spot::{Spot, Warnings, sort};
 use crate::batch::template::{LookupTrouble, Parts, Template};
 use crate::batch::tree::{Entry, Node, Value, duplicates};
 use crate::batch::values::ROW_KEYS;
-use crate::batch::{Content, Message, Moment, Options, Phone, Priority};
+use crate::batch::{Content, Message, Moment, Options, Phone, Priority, SendWindow};
 
 /// The keys of one row, by their meaning.
 #[derive(Default)]
@@ -39,6 +40,9 @@ struct Keys<'n> {
     reply_to: Option<&'n Node<'n>>,
     identity_hash: Option<&'n Node<'n>>,
     validity_seconds: Option<&'n Node<'n>>,
+    send_window: Option<&'n Node<'n>>,
+    priority: Option<&'n Node<'n>>,
+    ignore_quiet_hours: Option<&'n Node<'n>>,
 }
 
 /// A row that could not even be read: one fault, and nothing else is known of it.
@@ -99,6 +103,8 @@ pub(in crate::batch) fn read_row(
     let options = reading.options(&keys);
     let times = reading.times(&keys, authentication);
     reading.offer(&keys, content.as_ref(), times.as_ref());
+    let leaving = reading.leaving(&keys, authentication);
+    reading.in_window(&keys, leaving.send_window.as_ref(), times.as_ref());
     let mut faults = reading.notes.faults;
     match (to, from, content, times) {
         (Some(to), Some(from), Some(content), Some(times)) if faults.is_empty() => {
@@ -111,9 +117,9 @@ pub(in crate::batch) fn read_row(
                 callback_data,
                 scheduled_at: times.scheduled_at,
                 expires_at: times.expires_at,
-                priority: Priority::Normal,
-                send_window: None,
-                ignore_quiet_hours: false,
+                priority: leaving.priority,
+                send_window: leaving.send_window,
+                ignore_quiet_hours: leaving.ignore_quiet_hours,
                 options,
                 content,
             })
@@ -179,6 +185,9 @@ impl Reading<'_, '_> {
             Key::ReplyTo => &mut keys.reply_to,
             Key::IdentityHash => &mut keys.identity_hash,
             Key::ValiditySeconds => &mut keys.validity_seconds,
+            Key::SendWindow => &mut keys.send_window,
+            Key::Priority => &mut keys.priority,
+            Key::IgnoreQuietHours => &mut keys.ignore_quiet_hours,
             Key::Reference(rank) => {
                 if keys.reference.is_none_or(|(other, _)| rank < other) {
                     keys.reference = Some((rank, entry));
@@ -501,6 +510,47 @@ impl Reading<'_, '_> {
         }
     }
 
+    /// In which hours it goes, and before which others.
+    fn leaving(&mut self, keys: &Keys<'_>, authentication: bool) -> Leaving {
+        let head = &self.head.native;
+        let send_window = match keys.send_window {
+            None => head.send_window.clone(),
+            Some(node) => {
+                let read = hours::window(node, &self.checker.rules.time_zone);
+                read.map_err(|misfits| self.notes.misfits(misfits)).ok()
+            }
+        };
+        let priority = match keys.priority {
+            None => head.priority,
+            Some(node) => self.notes.take(hours::priority(node), node.at),
+        };
+        let ignore_quiet_hours = match keys.ignore_quiet_hours {
+            None => head.ignore_quiet_hours,
+            Some(node) => self.notes.take(flag(node), node.at),
+        };
+        Leaving {
+            send_window,
+            priority: priority.unwrap_or_default(),
+            // A one-time code that waits for the morning opens nothing any more.
+            ignore_quiet_hours: authentication || ignore_quiet_hours.unwrap_or_default(),
+        }
+    }
+
+    /// A message whose window opens too late would wait for nothing.
+    fn in_window(&mut self, keys: &Keys<'_>, window: Option<&SendWindow>, times: Option<&Times>) {
+        let (Some(window), Some(times)) = (window, times) else {
+            return;
+        };
+        let from = times.scheduled_at.unwrap_or(self.checker.received_at);
+        let opens_at = window.opens_at(from);
+        if opens_at.is_none_or(|opens_at| opens_at >= times.expires_at) {
+            let node = keys.send_window.or(keys.expires_at);
+            let node = node.or(keys.validity_seconds).or(keys.scheduled_at);
+            let at = node.map_or(self.row_at, |node| node.at);
+            self.notes.fault(hours::never_open(), at);
+        }
+    }
+
     fn times(&mut self, keys: &Keys<'_>, authentication: bool) -> Option<Times> {
         let Checker {
             rules, received_at, ..
@@ -549,6 +599,13 @@ fn offer_over() -> Trouble {
     let expected = "an offer that ends after the message is sent";
     Trouble::new(Code::PolicyExpired, expected, "one that ends before")
         .hint("look at the year and the offset; milliseconds are no seconds")
+}
+
+/// In which hours a message goes, and before which others.
+struct Leaving {
+    send_window: Option<SendWindow>,
+    priority: Priority,
+    ignore_quiet_hours: bool,
 }
 
 /// When a message may be sent.

@@ -113,6 +113,19 @@ fn a_window_of_whole_days_is_open_for_as_long_as_is_looked() {
     assert_eq!(always.opens_at(now), Some(now));
 }
 
+/// A clock that is set wrong must not keep the loop busy for ever, or take it down.
+#[test]
+fn moments_beyond_the_calendar_are_answered() {
+    for zone in ["Europe/Amsterdam", "UTC", "+14:00", "-12:00"] {
+        let window = window("22:00", "06:00", zone, &[Weekday::Monday]);
+        for now in [i64::MIN, i64::MIN / 2, -1, 0, 1 << 60, i64::MAX] {
+            let now = Moment::from_millis(now);
+            assert!(window.turn(now).until >= now, "{zone} {now:?}");
+            window.opens_at(now);
+        }
+    }
+}
+
 prop_compose! {
     /// A window, and a moment within two days of a change of its clocks.
     fn windows_near_changes()(
