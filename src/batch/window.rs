@@ -364,6 +364,8 @@ mod tests {
             ("+0200", "+02:00"),
             ("-03:30", "-03:30"),
             ("+14", "+14:00"),
+            ("+00:00", "UTC"),
+            ("-00:00", "UTC"),
         ] {
             let zone = Zone::parse(text).map(|zone| zone.to_string());
             assert_eq!(zone.as_deref(), Some(name), "{text}");

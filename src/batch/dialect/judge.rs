@@ -23,6 +23,8 @@ const EXPECTED: &str = "x-expected";
 const HINT: &str = "x-hint";
 /// The schema's own code for what is wrong in a place.
 const CODE: &str = "x-code";
+/// Says of an object within that it is a row: keys of the native form could be meant there.
+pub(super) const ROW: &str = "x-row";
 
 /// A schema, compiled.
 pub(super) struct Judge {
@@ -118,12 +120,7 @@ impl Judge {
             if properties.get(entry.key.as_ref()).is_some() {
                 continue;
             }
-            match deciding(&entry.key) {
-                Some(manual) if says_something(&entry.node) => {
-                    found.misfit(entry.key_at, elsewhere(format!("`{manual}`")));
-                }
-                _ => found.unknown(entry, known, Side::Outermost),
-            }
+            found.of_a_row(entry, known);
         }
     }
 }
@@ -146,18 +143,34 @@ impl<'n, 'a> Judgement<'n, 'a> {
 
     /// Keys inside of an object within, where `schema` does not have them.
     fn inside(&mut self, schema: &Json, place: &'n Node<'a>, unexpected: &[String]) {
+        let is_row = schema[ROW] == Json::Bool(true);
         let properties = schema["properties"].as_object();
         let known = properties.into_iter().flat_map(|it| it.keys());
-        let known = if self.compared[Side::Inside as usize] < COMPARED_MAX {
+        let known = if is_row || self.compared[Side::Inside as usize] < COMPARED_MAX {
             Known::of(known.map(String::as_str))
         } else {
             Known::of([])
         };
         let unexpected: HashSet<&str> = unexpected.iter().map(String::as_str).collect();
         for entry in place.entries() {
-            if unexpected.contains(entry.key.as_ref()) {
+            if !unexpected.contains(entry.key.as_ref()) {
+                continue;
+            }
+            if is_row {
+                self.of_a_row(entry, &known);
+            } else {
                 self.unknown(entry, &known, Side::Inside);
             }
+        }
+    }
+
+    /// A key that a row or head does not have.
+    fn of_a_row<K: AsRef<str>>(&mut self, entry: &'n Entry<'a>, known: &Known<K>) {
+        match deciding(&entry.key) {
+            Some(manual) if says_something(&entry.node) => {
+                self.misfit(entry.key_at, elsewhere(format!("`{manual}`")));
+            }
+            _ => self.unknown(entry, known, Side::Outermost),
         }
     }
 
@@ -170,19 +183,22 @@ impl<'n, 'a> Judgement<'n, 'a> {
         *compared += 1;
         if *compared > COMPARED_MAX {
             self.unknown.push(entry);
-        } else if let Some(near) = known.near(&entry.key) {
+            return;
+        }
+        let may_decide = side == Side::Outermost && says_something(&entry.node);
+        let decides = may_decide.then(|| resembled_deciding(&entry.key)).flatten();
+        // Another word for a key of ours means that key where the form has it.
+        let meant = decides.filter(|near| known.near(near).is_some_and(|it| it.as_ref() == *near));
+        let near = known.near(&entry.key).map(AsRef::as_ref);
+        if let Some(near) = near.or(meant) {
             let trouble = Trouble::new(
                 Code::BatchMisspeltKey,
                 "a key of this format",
                 "a key that resembles one",
             );
-            let hint = format!("did you mean `{}`?", near.as_ref());
+            let hint = format!("did you mean `{near}`?");
             self.misfit(entry.key_at, trouble.hint(hint));
-        } else if let (Side::Outermost, true, Some(near)) = (
-            side,
-            says_something(&entry.node),
-            resembled_deciding(&entry.key),
-        ) {
+        } else if let Some(near) = decides {
             let was = format!("a key that resembles `{near}`");
             self.misfit(entry.key_at, elsewhere(was));
         } else {

@@ -5,7 +5,7 @@
 use std::sync::LazyLock;
 
 use super::guest::{Guest, Surroundings, Turned, Whole, given, without_file_keys};
-use super::judge::Judge;
+use super::judge::{self, Judge};
 use crate::batch::fault::{Code, Trouble};
 use crate::batch::tree::Node;
 
@@ -50,8 +50,9 @@ fn whole_schema() -> String {
     let parse = |text: &str| -> serde_json::Value {
         serde_json::from_str(text).expect("our own schemas are JSON")
     };
-    let (mut request, destination) = (parse(HEAD), parse(ROW));
+    let (mut request, mut destination) = (parse(HEAD), parse(ROW));
     without_file_keys(&mut request);
+    destination[judge::ROW] = true.into();
     request["properties"]["destination"] = serde_json::json!({
         "description": "To whom.",
         "type": "array",
