@@ -274,7 +274,7 @@ impl Outlet {
             return;
         };
         let (lanes, word): (Vec<&Lane>, _) = match scope {
-            Scope::Message => return,
+            Scope::Message | Scope::Recipient => return,
             Scope::Template => {
                 let wait = retry::wait(attempt.attempt, *wait, fastrand::f64());
                 return self.hold_batch(&attempt.batch, reason, wait);

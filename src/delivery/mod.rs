@@ -195,6 +195,8 @@ pub enum Outcome {
 pub enum Scope {
     /// This message only.
     Message,
+    /// Every message from this sender to this recipient.
+    Recipient,
     /// Every message of this sender.
     Sender,
     /// Every message that uses this template.

@@ -60,7 +60,7 @@ const RETRY: Class = Class::Later {
     wait: None,
 };
 const SLOWER: Class = later(Scope::Sender, Duration::from_secs(1));
-const PAIR: Class = later(Scope::Message, Duration::from_secs(6));
+const PAIR: Class = later(Scope::Recipient, Duration::from_secs(6));
 const CALL_LIMIT: Class = later(Scope::Sender, Duration::from_mins(1));
 const MAINTENANCE: Class = later(Scope::Sender, Duration::from_mins(1));
 // Somebody has to do something first; the waits are how often we look whether they did.
