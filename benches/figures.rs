@@ -121,6 +121,7 @@ fn bare_loop(runtime: &tokio::runtime::Runtime, requests: u64) -> Outcome<f64> {
             access_token: Secret::new("bench"),
             business_account_id: String::new(),
             ca_file: None,
+            proxy: None,
         };
         let adapter = Adapter::new(&settings, Some(sandbox.address()));
         let server = tokio::spawn(sandbox.serve(stop.clone()));

@@ -96,6 +96,8 @@ const PARTS: [(&str, &[&str], &str); 2] = [
             "sftp::TENANT_SESSIONS_MAX",
             "provider::Settings",
             "provider::Kind",
+            "provider::NoProxy",
+            "provider::Proxy",
             "provider::Secret",
             "admin::Settings",
         ],
@@ -159,11 +161,15 @@ const CRATES: &[Crate] = &[
         &["inbox", "report", "daemon", "cli"],
         "compression is for files that come or go",
     ),
+    ("h2", HTTP, OPENS),
+    ("http_body_util", HTTP, OPENS),
+    ("hyper", HTTP, OPENS),
     (
-        "h2",
-        &["provider/http.rs", "provider/http"],
-        "one file opens connections to providers",
+        "hyper::Uri",
+        &["provider/http.rs", "provider/http", "provider/proxy.rs"],
+        "an address is taken apart once, and then used",
     ),
+    ("hyper_util", HTTP, OPENS),
     (
         "indicatif",
         &["cli"],
@@ -181,7 +187,7 @@ const CRATES: &[Crate] = &[
             "delivery",
             "report",
             "config",
-            "provider/http.rs",
+            "provider/http/answer.rs",
             "clock",
         ],
         "moments are the core's word",
@@ -209,16 +215,6 @@ const CRATES: &[Crate] = &[
         "what a text holds matters only where content is read",
     ),
     (
-        "reqwest",
-        &["provider/http.rs", "provider/http"],
-        "one file opens connections to providers",
-    ),
-    (
-        "reqwest::Error",
-        &["provider"],
-        "what can go wrong is told by the room of providers",
-    ),
-    (
         "rlibphonenumber",
         &["batch"],
         "numbers are parsed once, then trusted",
@@ -239,6 +235,11 @@ const CRATES: &[Crate] = &[
         "rustix",
         &["disk", "sftp", "inbox", "daemon"],
         "system calls stay with files and the lock",
+    ),
+    (
+        "rustix::net",
+        &["provider/http/wire.rs"],
+        "whether a connection still stands is asked where its bytes go",
     ),
     ("serde", EVERYWHERE, ""),
     ("serde_json", EVERYWHERE, ""),
@@ -263,12 +264,19 @@ const CRATES: &[Crate] = &[
         EDGES_AND_LOOPS,
         "the runtime belongs to edges and loops",
     ),
+    ("tokio_rustls", HTTP, OPENS),
+    (
+        "tokio_rustls::rustls",
+        &["provider/http", "provider/mod.rs"],
+        "what can go wrong is told by the room of providers",
+    ),
     (
         "tokio_util",
         EDGES_AND_LOOPS,
         "the runtime belongs to edges and loops",
     ),
     ("toml", &["config", "cli"], "settings are read in one place"),
+    ("tower_service", HTTP, OPENS),
     ("tracing", EDGES_AND_LOOPS, "core rooms write no log line"),
     (
         "tracing_subscriber",
@@ -298,6 +306,8 @@ const CRATES: &[Crate] = &[
     ),
 ];
 
+const HTTP: &[&str] = &["provider/http.rs", "provider/http"];
+const OPENS: &str = "one room opens connections to providers";
 const SERVES: &str = "HTTP is served by receipts, admin and the sandbox alone, over one listener";
 const EDGES_AND_LOOPS: &[&str] = &[
     "sftp", "inbox", "store", "provider", "receipts", "admin", "listener", "daemon", "cli", "main",
@@ -731,11 +741,11 @@ fn the_walls_notice_what_breaks_them() {
             "use crate::sftp as door;\nfn f() { door::serve() }",
             "`sftp::serve`",
         ),
-        ("inbox/mod.rs", "use reqwest;", "the crate `reqwest`"),
+        ("inbox/mod.rs", "use hyper;", "the crate `hyper`"),
         (
             "provider/mod.rs",
-            "fn f() -> reqwest::Client {}",
-            "the crate `reqwest`",
+            "fn f() -> hyper::Request<()> {}",
+            "the crate `hyper`",
         ),
         ("provider/http.rs", "use axum::Router;", "the crate `axum`"),
         (

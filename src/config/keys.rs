@@ -74,6 +74,7 @@ const TENANT_KEYS: &[Key] = &[
     ),
     idle("provider.app_secret_file", NO_RECEIPTS),
     key("provider.ca_file"),
+    key("provider.proxy"),
     key("senders.number"),
     key("senders.phone_number_id"),
     key("senders.messages_per_second"),

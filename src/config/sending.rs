@@ -9,7 +9,7 @@ use super::problem::Place;
 use super::secret;
 use crate::batch::Phone;
 use crate::delivery::Sender;
-use crate::provider::{self, Kind, Secret};
+use crate::provider::{self, Kind, NoProxy, Proxy, Secret};
 
 const META_CLOUD_URL: &str = "https://graph.facebook.com/v25.0";
 const META_CLOUD_RATE: f64 = 80.0;
@@ -46,6 +46,7 @@ pub(super) fn provider(section: &Section<'_>) -> provider::Settings {
         access_token: Secret::default(),
         business_account_id: business_account_id.to_owned(),
         ca_file: None,
+        proxy: None,
     };
     match kind {
         Some(Kind::MetaCloud) => {
@@ -55,9 +56,10 @@ pub(super) fn provider(section: &Section<'_>) -> provider::Settings {
             settings.access_token =
                 secret::secret(section, "access_token_file").unwrap_or_default();
             settings.ca_file = secret::certificates(section, "ca_file");
+            settings.proxy = proxy(section);
         }
         Some(Kind::Sandbox) => {
-            for key in ["base_url", "access_token_file", "ca_file"] {
+            for key in ["base_url", "access_token_file", "ca_file", "proxy"] {
                 section.text(key);
                 section.note_idle(key, "the sandbox is built in");
             }
@@ -67,9 +69,31 @@ pub(super) fn provider(section: &Section<'_>) -> provider::Settings {
             base_url(section);
             secret::secret(section, "access_token_file");
             secret::certificates(section, "ca_file");
+            proxy(section);
         }
     }
     settings
+}
+
+/// The HTTP proxy that the provider is reached through.
+fn proxy(section: &Section<'_>) -> Option<Proxy> {
+    const KEY: &str = "proxy";
+    let parsed = Proxy::parse(section.text(KEY)?);
+    let full = section.full(KEY);
+    // Said without the value, which may hold a password.
+    let text = match parsed {
+        Ok(proxy) => return Some(proxy),
+        Err(NoProxy::User) => format!(
+            "`{full}` has a user name or password, which are not supported; let the proxy know \
+             this machine by its address"
+        ),
+        Err(NoProxy::Scheme | NoProxy::Form) => format!(
+            "`{full}` is no address of an HTTP proxy; it takes one such as \
+             `http://proxy.example:3128`"
+        ),
+    };
+    section.problem(KEY, text);
+    None
 }
 
 /// Where the provider's API begins. Tokens go there, so it is encrypted unless it is this machine.

@@ -9,7 +9,7 @@ use crate::batch::read::PhoneCheck;
 use crate::delivery::UnknownPolicy;
 use crate::delivery::window::QuietHours;
 use crate::inbox::Trigger;
-use crate::provider::Kind;
+use crate::provider::{Kind, Proxy};
 use crate::sftp::{self, Require};
 
 /// What stands in place of a secret.
@@ -79,6 +79,8 @@ struct ShownProvider<'a> {
     business_account_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     ca_file: Option<&'a PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proxy: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -184,6 +186,7 @@ impl<'a> ShownTenant<'a> {
                 access_token: (!token.is_empty()).then_some(HIDDEN),
                 business_account_id: &provider.business_account_id,
                 ca_file: provider.ca_file.as_ref(),
+                proxy: provider.proxy.as_ref().map(Proxy::shown),
             },
             senders: tenant
                 .senders

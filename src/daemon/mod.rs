@@ -445,7 +445,9 @@ fn outlet(
         tenant: tenant.name.clone(),
         source,
     };
-    let client = Client::new(tenant.provider.ca_file.as_deref()).map_err(failed)?;
+    let provider = &tenant.provider;
+    let client = Client::through(provider.ca_file.as_deref(), provider.proxy.as_ref());
+    let client = client.map_err(failed)?;
     let adapter = Adapter::new(&tenant.provider, sandbox);
     let name = tenant.name.clone();
     let outlet = Outlet::new(

@@ -57,7 +57,7 @@ impl MetaCloud {
         };
         Request {
             url: format!("{}/{number_id}/messages", self.base_url),
-            body: wire::envelope(id, message),
+            body: wire::envelope(id, message).into(),
             bearer: self.access_token.clone(),
             timeout: TIMEOUT,
         }

@@ -11,13 +11,20 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bytes::Bytes;
+use tokio_rustls::rustls;
+use tokio_rustls::rustls::pki_types::pem;
+
 use crate::batch::Message;
 use crate::delivery::{AttemptId, Outcome, Sender};
 
 pub mod cause;
 pub mod http;
 pub mod meta_cloud;
+mod proxy;
 pub mod sandbox;
+
+pub use proxy::{NoProxy, Proxy};
 
 /// What can go wrong when the room is opened; a failing send is a [`Reply`] instead.
 #[derive(Debug, thiserror::Error)]
@@ -31,12 +38,20 @@ pub enum Error {
         source: io::Error,
     },
     /// The file with further root certificates is not such a file.
+    #[error("failed to read the certificates in `{}`", path.display())]
+    CaForm {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: pem::Error,
+    },
+    /// The file with further root certificates has one that cannot be used.
     #[error("failed to use the certificates in `{}`", path.display())]
     CaContent {
         /// The file.
         path: PathBuf,
         /// The cause.
-        source: reqwest::Error,
+        source: rustls::Error,
     },
     /// The file with further root certificates has none.
     #[error("failed to find a certificate in `{}`", path.display())]
@@ -48,7 +63,7 @@ pub enum Error {
     #[error("failed to set up TLS")]
     Tls {
         /// The cause.
-        source: reqwest::Error,
+        source: rustls::Error,
     },
     /// The stand-in cannot listen.
     #[error("failed to listen on `{address}`")]
@@ -74,6 +89,8 @@ pub struct Settings {
     pub business_account_id: String,
     /// A PEM file with further root certificates to trust.
     pub ca_file: Option<PathBuf>,
+    /// The proxy that it is reached through.
+    pub proxy: Option<Proxy>,
 }
 
 /// The providers that can be named in a tenant's settings.
@@ -112,8 +129,8 @@ impl fmt::Debug for Secret {
 pub struct Request {
     /// The whole address.
     pub url: String,
-    /// The JSON body of a POST.
-    pub body: Vec<u8>,
+    /// The JSON body of a POST; a clone shares it.
+    pub body: Bytes,
     /// The bearer token.
     pub bearer: Secret,
     /// How long the whole exchange may take.
@@ -133,7 +150,7 @@ pub enum Reply {
         body: Vec<u8>,
     },
     /// Not one byte of the request can have been acted on (the address was not found, the
-    /// connection or TLS failed).
+    /// connection or TLS failed, HTTP/2 says that nobody looked at it).
     NeverLeft {
         /// What failed, in a few words without addresses or secrets.
         why: String,

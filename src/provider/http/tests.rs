@@ -26,6 +26,14 @@ fn request(url: &str) -> Request {
     }
 }
 
+fn never_left(why: &str) -> Reply {
+    Reply::NeverLeft { why: why.into() }
+}
+
+fn no_answer(why: &str) -> Reply {
+    Reply::NoAnswer { why: why.into() }
+}
+
 fn client() -> Client {
     Client::new(None).expect("the roots are good")
 }
@@ -111,7 +119,7 @@ async fn plain_http_leaves_only_for_loopback() {
         "http://[::1]:1/",
         "http://localhost:1/",
     ] {
-        assert!(prepare(&request(url)).is_ok(), "{url}");
+        assert!(parse(url).is_ok(), "{url}");
     }
 }
 
@@ -231,6 +239,28 @@ async fn a_redirect_is_an_answer() {
     );
 }
 
+/// A new connection for each message is slow, and a TLS handshake each time even more so.
+#[tokio::test]
+async fn a_connection_is_used_again() {
+    let (listener, url) = listener().await;
+    let task = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("accepted");
+        for _ in 0..5 {
+            hear(&mut stream).await;
+            stream.write_all(ANSWER).await.expect("written");
+        }
+    });
+    let client = client();
+    for _ in 0..5 {
+        let reply = client.send(&request(&url)).await;
+        assert!(
+            matches!(reply, Reply::Answer { status: 200, .. }),
+            "{reply:?}"
+        );
+    }
+    task.await.expect("the peer did its part");
+}
+
 /// Providers close idle connections at any moment: a message that finds its connection closed goes
 /// over another one instead of becoming unclear.
 #[tokio::test]
@@ -264,70 +294,6 @@ async fn a_connection_closed_while_idle_is_replaced() {
     task.await.expect("the peer did its part");
 }
 
-/// A peer that speaks HTTP/2: settings, then `ending` once it has heard the request.
-async fn said_by_http2(ending: &'static [u8]) -> Reply {
-    const SETTINGS: &[u8] = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00";
-    let (listener, url) = listener().await;
-    let task = tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.expect("accepted");
-        stream.write_all(SETTINGS).await.expect("written");
-        let mut heard = Vec::new();
-        while !heard
-            .windows(BODY.len())
-            .any(|part| part == BODY.as_bytes())
-        {
-            let read = stream.read_buf(&mut heard).await.expect("read");
-            assert_ne!(read, 0, "the client hung up");
-        }
-        stream.write_all(ending).await.expect("written");
-    });
-    let inner = settings().http2_prior_knowledge().build().expect("built");
-    let reply = Client { inner }.send(&request(&url)).await;
-    task.await.expect("the peer did its part");
-    reply
-}
-
-/// Providers end connections politely all day long; what HTTP/2 then says to be unread is sent
-/// again, and only that.
-#[tokio::test]
-async fn a_stream_that_http2_calls_unread_never_left() {
-    const REFUSED_STREAM: &[u8] = b"\x00\x00\x04\x03\x00\x00\x00\x00\x01\x00\x00\x00\x07";
-    const CANCEL: &[u8] = b"\x00\x00\x04\x03\x00\x00\x00\x00\x01\x00\x00\x00\x08";
-    const GOODBYE_BEFORE: &[u8] =
-        b"\x00\x00\x08\x07\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00";
-    const GOODBYE_AFTER: &[u8] =
-        b"\x00\x00\x08\x07\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00";
-    const GOODBYE_IN_ERROR: &[u8] =
-        b"\x00\x00\x08\x07\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02";
-    for unread in [REFUSED_STREAM, GOODBYE_BEFORE] {
-        let reply = said_by_http2(unread).await;
-        assert!(
-            matches!(reply, Reply::NeverLeft { .. }),
-            "{unread:?}: {reply:?}"
-        );
-    }
-    for unclear in [CANCEL, GOODBYE_AFTER, GOODBYE_IN_ERROR, b""] {
-        let reply = said_by_http2(unclear).await;
-        assert!(
-            matches!(reply, Reply::NoAnswer { .. }),
-            "{unclear:?}: {reply:?}"
-        );
-    }
-}
-
-/// Both forms of the header ask for the same wait.
-#[test]
-fn a_wait_is_read_in_seconds_and_as_a_date() {
-    let now = Moment::parse("1994-11-06T08:49:30Z").expect("a moment");
-    let seconds = |n| Some(Duration::from_secs(n));
-    assert_eq!(wait_of("120", now), seconds(120));
-    assert_eq!(wait_of("Sun, 06 Nov 1994 08:49:37 GMT", now), seconds(7));
-    assert_eq!(wait_of("Sun, 06 Nov 1994 08:00:00 GMT", now), seconds(0));
-    for bad in ["", "-1", "soon", "1.5", "1994-11-06"] {
-        assert_eq!(wait_of(bad, now), None, "{bad}");
-    }
-}
-
 /// The operator reads which file is wrong and how.
 #[test]
 fn a_bad_file_of_certificates_is_named() {
@@ -340,6 +306,8 @@ fn a_bad_file_of_certificates_is_named() {
     assert!(matches!(failure("no certificate"), Error::CaEmpty { .. }));
     let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     assert!(matches!(failure(broken), Error::CaContent { .. }));
+    let endless = "-----BEGIN CERTIFICATE-----\nAAAA\n";
+    assert!(matches!(failure(endless), Error::CaForm { .. }));
     let missing = Client::new(Some(&folder.path().join("none.pem")));
     assert!(matches!(missing, Err(Error::CaFile { .. })));
 }

@@ -53,6 +53,7 @@ fn adapter() -> Adapter {
             access_token: Secret::new("EAAgoldentoken"),
             business_account_id: String::new(),
             ca_file: None,
+            proxy: None,
         },
         None,
     )
