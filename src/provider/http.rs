@@ -21,6 +21,8 @@ use pool::{Site, lock};
 mod answer;
 mod connection;
 mod failure;
+#[cfg(test)]
+mod faults;
 mod opening;
 mod parcel;
 mod pool;

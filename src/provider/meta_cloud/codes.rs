@@ -168,6 +168,8 @@ const fn later(scope: Scope, wait: Duration) -> Class {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     /// The search needs the order; a code out of place would be taken for an unknown one.
@@ -186,6 +188,53 @@ mod tests {
         for unknown in [-1, 5, 99, 300, 131_001, 137_001, i64::MIN, i64::MAX] {
             assert!(meaning(unknown, None).is_none(), "{unknown}");
         }
+    }
+
+    /// The row of the manual for an entry.
+    fn row(entry: &Entry) -> String {
+        let codes = match (entry.first, entry.last) {
+            (first, last) if first == last => first.to_string(),
+            (first, last) => format!("{first}–{last}"),
+        };
+        let (class, waits) = match entry.class {
+            Class::BadRow | Class::Never => ("refused for good", ""),
+            Class::Open => ("unclear", ""),
+            Class::Later { scope, .. } => {
+                let waits = match scope {
+                    Scope::Message => "message",
+                    Scope::Recipient => "recipient",
+                    Scope::Sender => "sender",
+                    Scope::Template => "template",
+                    Scope::Credential => "credentials",
+                };
+                let class = match (entry.cause, scope) {
+                    (Cause::Throttled | Cause::PairRate, _) => "throttled",
+                    (_, Scope::Message | Scope::Recipient) => "refused for now",
+                    _ => "stop the lane",
+                };
+                (class, waits)
+            }
+        };
+        let cause = entry.cause.as_str();
+        format!("| {codes} | {class} | {waits} | `{cause}` |\n")
+    }
+
+    /// An operator who looks a code up must find what happens. `UPDATE_EXPECT=1` rewrites it.
+    #[test]
+    fn the_manual_lists_every_code() {
+        const HEAD: &str = "| code | class | what waits | in the results |\n|---|---|---|---|\n";
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/sending.md");
+        let page = std::fs::read_to_string(&path).expect("read");
+        let (before, after) = page.split_once(HEAD).expect("the table is there");
+        let is_row = |line: &&str| line.starts_with('|');
+        let told: String = after.split_inclusive('\n').take_while(is_row).collect();
+        let rows: String = TABLE.iter().map(row).collect();
+        if std::env::var_os("UPDATE_EXPECT").is_some() {
+            let after = &after[told.len()..];
+            std::fs::write(&path, format!("{before}{HEAD}{rows}{after}")).expect("written");
+            return;
+        }
+        assert_eq!(told, rows);
     }
 
     /// A wrong phone number id in the settings must stop its sender, not fail each row of a batch.
