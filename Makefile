@@ -1,6 +1,9 @@
 # demo   runs everything in a temporary folder against the built-in provider stand-in
 # test   sets itself up, then runs everything that a change must pass
+# simulate  runs the decisions of sending in SIMULATIONS (200000) made-up worlds
 # bench  prints figures
+# torture  kills, halts and starves the release build for TORTURE_SECONDS (600), with ever new plans;
+#        DROPCAST_SEED makes the first plan that of a run before
 # fuzz   makes inputs up for every parser, FUZZ_SECONDS (60) for each; fuzz/README.md says more
 # fuzz-check  compiles the fuzz targets
 # setup  installs what the tests need, or says exactly what to install
@@ -8,7 +11,7 @@
 
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: demo test bench fuzz fuzz-check setup fmt
+.PHONY: demo test simulate bench torture fuzz fuzz-check setup fmt
 
 demo:
 	cargo run --release --locked -- demo
@@ -27,10 +30,26 @@ test: setup
 	fi
 	cargo test --doc $(TESTED)
 
+SIMULATIONS ?= 200000
+
+# Optimised, with every check that the tests have.
+simulate:
+	DROPCAST_SIMULATIONS=$(SIMULATIONS) CARGO_PROFILE_TEST_OPT_LEVEL=2 \
+		cargo test --locked --lib --target-dir target/simulate sending::simulation
+
 bench:
 	@benches/peers/setup
 	cargo bench --locked --bench figures
 	cargo bench --locked --bench door
+	cargo bench --locked --bench sending
+
+TORTURE_SECONDS ?= 600
+
+# The build that is shipped, but with the points at which it can be made to die; it lies beside that.
+torture: setup
+	cargo build --profile torture $(TESTED)
+	TORTURE_SECONDS=$(TORTURE_SECONDS) DROPCAST_BIN=$(CURDIR)/target/torture/dropcast \
+		cargo test $(TESTED) --test main torture:: -- --nocapture --test-threads 1
 
 FUZZ_SECONDS ?= 60
 FUZZ := cargo +nightly fuzz

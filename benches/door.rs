@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use russh::client;
 use russh::keys::{PrivateKey, PrivateKeyWithHashAlg};
 
+#[allow(dead_code, reason = "other figures start it in other ways")]
 mod service;
 
 use service::{Outcome, Service, TENANT, make_key, memory_kib, wait_for};

@@ -14,6 +14,8 @@ use cap_fs_ext::DirExt;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, ResolveFlags};
 use rustix::io::Errno;
 
+use crate::crash;
+
 pub mod room;
 
 /// How every hidden name of ours begins: a file that is being written and is not yet there.
@@ -201,7 +203,9 @@ impl Sealed {
 
     /// Renames it into place and syncs the folder.
     pub fn reveal(self) -> io::Result<()> {
+        crash::point("draft-sealed");
         std::fs::rename(&self.hidden.0, &self.visible)?;
+        crash::point("draft-renamed");
         sync_folder(self.visible.parent().unwrap_or(Path::new(".")))
     }
 }

@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
 
@@ -53,10 +54,10 @@ impl HttpListener {
 }
 
 impl Listener for HttpListener {
-    type Io = Guest;
+    type Io = Guest<TcpStream>;
     type Addr = SocketAddr;
 
-    async fn accept(&mut self) -> (Guest, SocketAddr) {
+    async fn accept(&mut self) -> (Guest<TcpStream>, SocketAddr) {
         let place = Arc::clone(&self.places)
             .acquire_owned()
             .await
@@ -79,6 +80,46 @@ impl Listener for HttpListener {
     }
 }
 
+/// The same on a socket of the file system.
+#[derive(Debug)]
+pub struct SocketListener {
+    listener: UnixListener,
+    places: Arc<Semaphore>,
+}
+
+impl SocketListener {
+    /// Listens at `path`, where nothing may lie.
+    pub fn open(path: &Path, connections_max: usize) -> io::Result<Self> {
+        Ok(Self {
+            listener: UnixListener::bind(path)?,
+            places: Arc::new(Semaphore::new(connections_max)),
+        })
+    }
+}
+
+impl Listener for SocketListener {
+    type Io = Guest<UnixStream>;
+    type Addr = ();
+
+    async fn accept(&mut self) -> (Guest<UnixStream>, ()) {
+        let place = Arc::clone(&self.places)
+            .acquire_owned()
+            .await
+            .expect("the semaphore is never closed");
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, _)) => return (Guest::new(stream, place, SILENCE_MAX), ()),
+                Err(error) if is_the_peers(&error) => {}
+                Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Whether accepting failed because the peer left before it was let in.
 fn is_the_peers(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
@@ -90,15 +131,15 @@ fn is_the_peers(error: &io::Error) -> bool {
 
 /// One connection; its place is free again when it is dropped.
 #[derive(Debug)]
-pub struct Guest {
-    stream: TcpStream,
+pub struct Guest<S> {
+    stream: S,
     silence: Pin<Box<Sleep>>,
     silence_max: Duration,
     _place: OwnedSemaphorePermit,
 }
 
-impl Guest {
-    fn new(stream: TcpStream, place: OwnedSemaphorePermit, silence_max: Duration) -> Self {
+impl<S> Guest<S> {
+    fn new(stream: S, place: OwnedSemaphorePermit, silence_max: Duration) -> Self {
         Self {
             stream,
             silence: Box::pin(tokio::time::sleep(silence_max)),
@@ -108,7 +149,7 @@ impl Guest {
     }
 }
 
-impl AsyncRead for Guest {
+impl<S: AsyncRead + Unpin> AsyncRead for Guest<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -124,7 +165,7 @@ impl AsyncRead for Guest {
     }
 }
 
-impl AsyncWrite for Guest {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Guest<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

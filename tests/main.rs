@@ -3,6 +3,7 @@
 mod world;
 
 mod story;
+mod torture;
 
 mod clients;
 mod packets;

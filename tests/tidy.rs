@@ -45,7 +45,11 @@ const ROOMS: [(&str, &[&str], &str); 17] = [
         "a command asks the daemon; it does not reach around it",
     ),
     ("main", &["cli"], "arguments in, exit code out"),
-    ("disk", &[], "files and their durability know no room"),
+    (
+        "disk",
+        &["crash"],
+        "files and their durability know no room",
+    ),
     (
         "listener",
         &["clock"],
@@ -82,6 +86,7 @@ const PARTS: [(&str, &[&str], &str); 2] = [
             "delivery::Sender",
             "delivery::Policy",
             "delivery::UnknownPolicy",
+            "delivery::retention",
             "delivery::window",
             "inbox::Settings",
             "inbox::Trigger",
@@ -145,6 +150,7 @@ const CRATES: &[Crate] = &[
     ("cap_fs_ext", &["disk"], "folders are opened in one place"),
     ("cap_std", &["disk"], "folders are opened in one place"),
     ("clap", &["cli"], "only the command line knows of arguments"),
+    ("console", &["cli"], "only a command has a person watching"),
     (
         "csv",
         &["report", "daemon"],
@@ -162,14 +168,14 @@ const CRATES: &[Crate] = &[
         "compression is for files that come or go",
     ),
     ("h2", HTTP, OPENS),
-    ("http_body_util", HTTP, OPENS),
-    ("hyper", HTTP, OPENS),
+    ("http_body_util", ASKS, OPENS),
+    ("hyper", ASKS, OPENS),
     (
         "hyper::Uri",
         &["provider/http.rs", "provider/http", "provider/proxy.rs"],
         "an address is taken apart once, and then used",
     ),
-    ("hyper_util", HTTP, OPENS),
+    ("hyper_util", ASKS, OPENS),
     (
         "indicatif",
         &["cli"],
@@ -233,8 +239,8 @@ const CRATES: &[Crate] = &[
     ),
     (
         "rustix",
-        &["disk", "sftp", "inbox", "daemon"],
-        "system calls stay with files and the lock",
+        &["disk", "sftp", "inbox", "daemon", "clock"],
+        "system calls stay with files, the lock and the clock",
     ),
     (
         "rustix::net",
@@ -307,6 +313,8 @@ const CRATES: &[Crate] = &[
 ];
 
 const HTTP: &[&str] = &["provider/http.rs", "provider/http"];
+/// The same, and the file that asks the daemon over its socket.
+const ASKS: &[&str] = &["provider/http.rs", "provider/http", "cli/asking.rs"];
 const OPENS: &str = "one room opens connections to providers";
 const SERVES: &str = "HTTP is served by receipts, admin and the sandbox alone, over one listener";
 const EDGES_AND_LOOPS: &[&str] = &[

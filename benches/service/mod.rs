@@ -1,10 +1,12 @@
-//! The built binary as the figures need it: started in a folder of its own with one tenant and the
-//! sandbox provider, and looked at from outside.
+//! The built binary as the figures need it: started in a folder of its own, and looked at from
+//! outside.
 
 use std::error::Error;
-use std::fs;
+use std::fmt::Write as _;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -21,7 +23,36 @@ pub(crate) const TEMPLATE: &str = r#"{"name":"parcel","language":"en","status":"
 /// What a figure gives, or why there is none.
 pub(crate) type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// A `dropcast serve` with the sandbox provider.
+/// A tenant as the figures need it.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// Its name, and the user name of its login.
+    pub(crate) name: String,
+    /// The lines of TOML that say what it sends through.
+    pub(crate) provider: String,
+    /// Its numbers, and how many messages a second each may send.
+    pub(crate) senders: Vec<(String, f64)>,
+}
+
+impl Plan {
+    /// A tenant with one number that sends as fast as can be through what these lines say.
+    pub(crate) fn new(name: &str, provider: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            provider: provider.into(),
+            senders: vec![(SENDER.into(), 100_000.0)],
+        }
+    }
+}
+
+/// The lines that send through a Cloud API at this address.
+pub(crate) fn cloud_api(address: SocketAddr) -> String {
+    format!(
+        "kind = \"meta-cloud\"\nbase_url = \"http://{address}/v25.0\"\naccess_token_file = \"../token\"\n"
+    )
+}
+
+/// A `dropcast serve` in a folder of its own.
 pub(crate) struct Service {
     /// Where its door is.
     pub(crate) port: u16,
@@ -29,20 +60,54 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// Starts it in `folder`, which is made.
+    /// Starts it in `folder`, which is made, with one tenant and the sandbox.
     pub(crate) fn start(folder: &Path) -> Outcome<Self> {
+        let mut plan = Plan::new(TENANT, "kind = \"sandbox\"\n");
+        plan.senders[0].1 = 10_000.0;
+        Self::start_as(folder, &[plan])
+    }
+
+    /// Starts it in `folder`, which is made, with these tenants.
+    pub(crate) fn start_as(folder: &Path, tenants: &[Plan]) -> Outcome<Self> {
         fs::create_dir_all(folder.join("tenants.d"))?;
         fs::create_dir_all(folder.join("templates"))?;
         fs::write(folder.join("templates/parcel.json"), TEMPLATE)?;
+        let mut token = File::options();
+        let mut token = token
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(folder.join("token"))?;
+        token.write_all(b"bench-token\n")?;
         let public = make_key(&folder.join("key"))?;
         fs::write(
             folder.join("dropcast.toml"),
             "data_dir = \"data\"\ntenants_dir = \"tenants.d\"\n[sftp]\nlisten = \"127.0.0.1:0\"\n",
         )?;
-        let tenant = format!(
-            "[[logins]]\nuser = \"{TENANT}\"\nauthorized_keys = [\"{public}\"]\n[provider]\nkind = \"sandbox\"\n[[senders]]\nnumber = \"{SENDER}\"\nphone_number_id = \"106540352242922\"\nmessages_per_second = 10000\n[templates]\ndir = \"../templates\"\n",
-        );
-        fs::write(folder.join(format!("tenants.d/{TENANT}.toml")), tenant)?;
+        for Plan {
+            name,
+            provider,
+            senders,
+        } in tenants
+        {
+            let mut tenant = format!(
+                "[[logins]]\nuser = \"{name}\"\nauthorized_keys = [\"{public}\"]\n[templates]\ndir = \"../templates\"\n[provider]\n{provider}"
+            );
+            for (number, rate) in senders {
+                let id = number.trim_start_matches('+');
+                writeln!(
+                    tenant,
+                    "[[senders]]\nnumber = \"{number}\"\nphone_number_id = \"{id}\"\nmessages_per_second = {rate:?}"
+                )?;
+            }
+            fs::write(folder.join(format!("tenants.d/{name}.toml")), tenant)?;
+        }
+        Self::again(folder)
+    }
+
+    /// Starts what is set up in `folder`.
+    pub(crate) fn again(folder: &Path) -> Outcome<Self> {
         let mut child = Command::new(env!("CARGO_BIN_EXE_dropcast"))
             .args(["serve", "--config"])
             .arg(folder.join("dropcast.toml"))

@@ -1,7 +1,7 @@
 //! The figures an operator scrapes, and whether the daemon is ready. Who counts what and when is
 //! `daemon`'s business.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -28,6 +28,8 @@ pub enum Readiness {
     Starting,
     /// It does.
     Ready,
+    /// It will again: the disk has no room for them.
+    Full,
     /// No more: it is about to stop.
     Draining,
 }
@@ -38,6 +40,7 @@ impl Readiness {
         match self {
             Self::Starting => "starting",
             Self::Ready => "ready",
+            Self::Full => "the disk is full",
             Self::Draining => "draining",
         }
     }
@@ -56,6 +59,16 @@ struct VerdictLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ScopeLabels {
+    scope: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabels {
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReasonLabels {
     reason: &'static str,
 }
@@ -67,9 +80,12 @@ pub struct Figures {
     messages: Family<OutcomeLabels, Counter>,
     batches: Family<VerdictLabels, Counter>,
     turned_away: Family<ReasonLabels, Counter>,
+    paused: Family<ScopeLabels, Gauge>,
+    purged: Family<KindLabels, Counter>,
     in_flight: Gauge,
     send_seconds: Histogram,
     readiness: AtomicU8,
+    is_full: AtomicBool,
 }
 
 impl Figures {
@@ -80,9 +96,12 @@ impl Figures {
             messages: Family::default(),
             batches: Family::default(),
             turned_away: Family::default(),
+            paused: Family::default(),
+            purged: Family::default(),
             in_flight: Gauge::default(),
             send_seconds: Histogram::new(SEND_SECONDS),
             readiness: AtomicU8::new(Readiness::Starting as u8),
+            is_full: AtomicBool::new(false),
             registry: Registry::default(),
         };
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
@@ -101,6 +120,16 @@ impl Figures {
             "connections_turned_away",
             "SFTP connections that got no place, by why",
             figures.turned_away.clone(),
+        );
+        registry.register(
+            "paused",
+            "Tenants, batches, senders and templates that somebody has paused",
+            figures.paused.clone(),
+        );
+        registry.register(
+            "purged",
+            "What was old and has gone: files (processed, results), batches (content, history)",
+            figures.purged.clone(),
         );
         registry.register(
             "in_flight",
@@ -152,6 +181,19 @@ impl Figures {
             .inc();
     }
 
+    /// How many things of this kind are paused.
+    pub fn paused(&self, scope: &'static str, count: usize) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.paused.get_or_create(&ScopeLabels { scope }).set(count);
+    }
+
+    /// Counts what of this kind was old and has gone.
+    pub fn purged(&self, kind: &'static str, count: u64) {
+        self.purged
+            .get_or_create(&KindLabels { kind })
+            .inc_by(count);
+    }
+
     /// A request leaves.
     pub fn attempt_began(&self) {
         self.in_flight.inc();
@@ -171,10 +213,19 @@ impl Figures {
     /// Whether the daemon takes files.
     pub fn readiness(&self) -> Readiness {
         let stored = self.readiness.load(Ordering::Relaxed);
-        [Readiness::Ready, Readiness::Draining]
+        let found = [Readiness::Ready, Readiness::Draining]
             .into_iter()
             .find(|readiness| *readiness as u8 == stored)
-            .unwrap_or(Readiness::Starting)
+            .unwrap_or(Readiness::Starting);
+        if found == Readiness::Ready && self.is_full.load(Ordering::Relaxed) {
+            return Readiness::Full;
+        }
+        found
+    }
+
+    /// Says whether the disk has room for files and what comes of them.
+    pub fn has_room(&self, has_room: bool) {
+        self.is_full.store(!has_room, Ordering::Relaxed);
     }
 
     /// All of them as a scraper reads them.
@@ -204,6 +255,8 @@ mod tests {
         figures.outcome(&tenant, "accepted");
         figures.verdict(&tenant, "partial");
         figures.turned_away("penalised");
+        figures.paused("sender", 2);
+        figures.purged("content", 3);
         figures.attempt_began();
         figures.attempt_began();
         figures.attempt_ended(Duration::from_millis(40));
@@ -212,6 +265,8 @@ mod tests {
             r#"dropcast_messages_total{tenant="acme",outcome="accepted"} 2"#,
             r#"dropcast_batches_total{tenant="acme",verdict="partial"} 1"#,
             r#"dropcast_connections_turned_away_total{reason="penalised"} 1"#,
+            r#"dropcast_paused{scope="sender"} 2"#,
+            r#"dropcast_purged_total{kind="content"} 3"#,
             "dropcast_in_flight 1",
             r#"dropcast_send_seconds_bucket{le="0.025"} 0"#,
             r#"dropcast_send_seconds_bucket{le="0.05"} 1"#,

@@ -1,10 +1,13 @@
-//! What the operator's machines ask: is it alive, is it ready, what are the figures.
+//! What the operator's machines ask: is it alive, is it ready, what are the figures; and the socket
+//! through which the operator's commands come.
 //!
 //! In: the figures that `daemon` keeps up to date. Out: `/livez`, `/readyz` and `/metrics` over
-//! HTTP. Figures begin at nought with each start: nothing here outlives the process.
+//! HTTP, and a socket for commands. Figures begin at nought with each start: nothing here outlives
+//! the process.
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
@@ -18,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::listener::HttpListener;
 
 mod figures;
+pub mod socket;
 
 pub use figures::{Figures, Readiness};
 
@@ -41,6 +45,14 @@ pub enum Error {
     Listen {
         /// Where.
         address: SocketAddr,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The socket for commands cannot be opened.
+    #[error("failed to listen on `{}`; nothing else may lie under that name", path.display())]
+    Socket {
+        /// Its path.
+        path: PathBuf,
         /// The cause.
         source: io::Error,
     },
@@ -84,7 +96,9 @@ async fn readyz(State(figures): State<Arc<Figures>>) -> Response {
     let readiness = figures.readiness();
     let status = match readiness {
         Readiness::Ready => StatusCode::OK,
-        Readiness::Starting | Readiness::Draining => StatusCode::SERVICE_UNAVAILABLE,
+        Readiness::Starting | Readiness::Full | Readiness::Draining => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
     };
     (status, format!("{}\n", readiness.as_str())).into_response()
 }
@@ -131,6 +145,13 @@ mod tests {
             );
             assert!(ask(address, "/livez").await.starts_with("HTTP/1.1 200 "));
         }
+        figures.ready(Readiness::Ready);
+        figures.has_room(false);
+        let answer = ask(address, "/readyz").await;
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+        assert!(answer.ends_with("the disk is full\n"), "{answer}");
+        figures.has_room(true);
+        assert!(ask(address, "/readyz").await.starts_with("HTTP/1.1 200 "));
         let answer = ask(address, "/metrics").await;
         assert!(
             answer.contains("content-type: application/openmetrics-text"),

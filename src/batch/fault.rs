@@ -147,8 +147,10 @@ codes! {
     FileAbandoned = "file.abandoned",
     /// The file may not be read.
     FileUnreadable = "file.unreadable",
-    /// The file asks for something to be done with a batch.
-    FileSteering = "file.steering",
+    /// The file asks for something to be done with a batch that is not running.
+    FileSteeringUnknown = "file.steering_unknown",
+    /// The file asks for something that the operator's pause does not let be done.
+    FileSteeringDenied = "file.steering_denied",
     /// The bytes are not those that the companion's checksum was taken of.
     FileChecksumMismatch = "file.checksum_mismatch",
     /// The companion holds no checksum.
@@ -191,6 +193,8 @@ codes! {
     BatchRowTooLong = "batch.row_too_long",
     /// Every row is wrong, or more rows than the tenant allows.
     BatchTooManyInvalid = "batch.too_many_invalid",
+    /// Its messages go in more ways than can be told apart.
+    BatchTooVaried = "batch.too_varied",
     /// One row is wrong, and the file asked to be refused then.
     BatchRejectedByRow = "batch.rejected_by_row",
     /// The sender is not one of the tenant's numbers.

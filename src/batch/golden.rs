@@ -17,7 +17,7 @@ use super::{Moment, Phone};
 
 /// Codes that other rooms raise, whose words their stories show, and one whose case is too large to
 /// be kept as a file.
-const SHOWN_BY_STORIES: [Code; 13] = [
+const SHOWN_BY_STORIES: [Code; 15] = [
     Code::BatchHeadTooLong,
     Code::FileDuplicate,
     Code::FileExpansion,
@@ -25,11 +25,13 @@ const SHOWN_BY_STORIES: [Code; 13] = [
     Code::FileUnknownEnding,
     Code::FileAbandoned,
     Code::FileUnreadable,
-    Code::FileSteering,
+    Code::FileSteeringUnknown,
+    Code::FileSteeringDenied,
     Code::FileChecksumMismatch,
     Code::FileChecksumGarbled,
     Code::FileReplaced,
     Code::BatchTooManyInvalid,
+    Code::BatchTooVaried,
     Code::BatchRejectedByRow,
 ];
 

@@ -23,8 +23,6 @@ pub enum NameKind {
     Unfinished,
     /// It says something about the file whose name it continues; it is never a batch.
     Companion(Companion),
-    /// It asks for something to be done with a batch: `<name>.cancel`.
-    Steering,
     /// An encrypted file.
     Encrypted,
     /// Any other name; it starts nothing.
@@ -40,11 +38,31 @@ pub enum Companion {
     Md5,
     /// `<name>.done`: that it is whole.
     Done,
+    /// `<name>.cancel`, `.pause` or `.resume`: what is to be done with its batch.
+    Steers(Verb),
+}
+
+/// What a tenant can have done with a batch of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Verb {
+    /// Let it go on.
+    Resume,
+    /// Let nothing of it begin until it is resumed.
+    Pause,
+    /// Let nothing of it begin any more.
+    Cancel,
 }
 
 impl Companion {
     /// Every kind of companion.
-    pub const ALL: [Companion; 3] = [Companion::Sha256, Companion::Md5, Companion::Done];
+    pub const ALL: [Companion; 6] = [
+        Companion::Sha256,
+        Companion::Md5,
+        Companion::Done,
+        Companion::Steers(Verb::Cancel),
+        Companion::Steers(Verb::Pause),
+        Companion::Steers(Verb::Resume),
+    ];
 
     /// The word for it in tables; with a dot before it, how its name ends.
     pub const fn as_str(self) -> &'static str {
@@ -52,6 +70,9 @@ impl Companion {
             Self::Sha256 => "sha256",
             Self::Md5 => "md5",
             Self::Done => "done",
+            Self::Steers(Verb::Cancel) => "cancel",
+            Self::Steers(Verb::Pause) => "pause",
+            Self::Steers(Verb::Resume) => "resume",
         }
     }
 
@@ -62,6 +83,15 @@ impl Companion {
             .into_iter()
             .find(|kind| ending.eq_ignore_ascii_case(kind.as_str()))?;
         Some((kind, file))
+    }
+}
+
+/// The batch that a steering file names by its id, and the file's name if that stands behind it:
+/// `<batch>.cancel` or `<batch>.<name>.cancel`, of which this is the part before the ending.
+pub fn batch_named(text: &str) -> Option<(BatchId, Option<&str>)> {
+    match text.split_once('.') {
+        Some((batch, name)) => Some((BatchId::parse(batch)?, Some(name))),
+        None => Some((BatchId::parse(text)?, None)),
     }
 }
 
@@ -83,7 +113,6 @@ const UNFINISHED: [&str; 5] = [".part", ".filepart", ".tmp", ".partial", ".uploa
 impl NameKind {
     /// Reads a name; case does not matter.
     pub fn of(name: &str) -> Self {
-        const STEERING: [&str; 3] = [".cancel", ".pause", ".resume"];
         const ENCRYPTED: [&str; 3] = [".pgp", ".gpg", ".asc"];
         let lower = name.to_lowercase();
         let hidden = lower.starts_with('.') || lower.starts_with('~');
@@ -93,9 +122,6 @@ impl NameKind {
         }
         if let Some((kind, _)) = Companion::of(name) {
             return Self::Companion(kind);
-        }
-        if ends(&STEERING) {
-            return Self::Steering;
         }
         if ends(&ENCRYPTED) {
             return Self::Encrypted;
@@ -248,8 +274,27 @@ mod tests {
         for encrypted in ["a.json.pgp", "a.GPG", "a.json.asc"] {
             assert_eq!(NameKind::of(encrypted), NameKind::Encrypted, "{encrypted}");
         }
-        for steering in ["a.json.cancel", "a.json.PAUSE", "a.resume"] {
-            assert_eq!(NameKind::of(steering), NameKind::Steering, "{steering}");
+    }
+
+    /// A wish that is not heard leaves a wrong batch running.
+    #[test]
+    fn a_steering_file_is_told_by_its_ending() {
+        for (name, verb, of) in [
+            ("a.json.cancel", Verb::Cancel, "a.json"),
+            ("a.json.PAUSE", Verb::Pause, "a.json"),
+            ("a.Resume", Verb::Resume, "a"),
+        ] {
+            let kind = Companion::Steers(verb);
+            assert_eq!(NameKind::of(name), NameKind::Companion(kind), "{name}");
+            assert_eq!(Companion::of(name), Some((kind, of)));
+        }
+        let id = "20261121T091502Z-7kq2xm";
+        let batch = BatchId::parse(id).expect("an id");
+        assert_eq!(batch_named(id), Some((batch.clone(), None)));
+        let with_name = format!("{id}.a.json");
+        assert_eq!(batch_named(&with_name), Some((batch, Some("a.json"))));
+        for none in ["a.json", "20261121T091502Z", "x20261121T091502Z-7kq2xm"] {
+            assert_eq!(batch_named(none), None, "{none}");
         }
     }
 

@@ -46,7 +46,7 @@ pub enum Unread {
     Empty,
     /// Its name says that something is still to come, and for a day nothing came.
     Abandoned,
-    /// It asks for a batch to be stopped or resumed.
+    /// It asks for a batch to be cancelled, paused or resumed that is not running.
     Steering,
     /// It is larger than its tenant may drop.
     TooLarge,
@@ -79,7 +79,7 @@ impl Unread {
             Self::Encrypted => Code::FileEncrypted,
             Self::Empty => Code::FileEmpty,
             Self::Abandoned => Code::FileAbandoned,
-            Self::Steering => Code::FileSteering,
+            Self::Steering => Code::FileSteeringUnknown,
             Self::TooLarge => Code::FileTooLarge,
             Self::Unreadable => Code::FileUnreadable,
             Self::ChecksumMismatch => Code::FileChecksumMismatch,

@@ -1,7 +1,7 @@
 //! The words for files that are refused without being read, and for checksums that do not match.
 //! When they are said is for `inbox` and `daemon` to know.
 
-use super::name::{Companion, NameKind};
+use super::name::{Companion, NameKind, Verb};
 use super::origin::Unread;
 use super::{Arrival, Code, Fault};
 
@@ -30,9 +30,9 @@ pub fn unread(arrival: &Arrival, reason: Unread, size_bytes_max: u64) -> Fault {
         ),
         Unread::Abandoned => abandoned(arrival),
         Unread::Steering => (
-            "a batch file".to_owned(),
-            "a request to cancel, pause or resume a batch".to_owned(),
-            "this version does not take such requests: the batch goes on; ask the operator",
+            "a running batch whose file, or whose id, has this name without its ending".to_owned(),
+            "none that was running when this came".to_owned(),
+            "nothing was changed; the status of the batch's file says whether it has ended",
         ),
         Unread::TooLarge => (
             format!("at most {size_bytes_max} bytes"),
@@ -59,7 +59,7 @@ pub fn mismatch(kind: Companion, wanted: &str, found: &str) -> Fault {
     let shown = |sum: &str| sum.chars().take(SHOWN_DIGITS).collect::<String>();
     let kind = match kind {
         Companion::Md5 => "MD5",
-        Companion::Sha256 | Companion::Done => "SHA-256",
+        _ => "SHA-256",
     };
     Fault::whole(
         Code::FileChecksumMismatch,
@@ -85,6 +85,22 @@ pub fn replaced() -> Fault {
         "a newer file of this name",
     )
     .hint("nothing of this file was sent; the .done has started the newer one")
+}
+
+/// A tenant wants something of a batch that the operator has paused.
+pub fn steering_denied(verb: Verb) -> Fault {
+    let hint = match verb {
+        Verb::Pause => {
+            "your pause is not kept beside the operator's: pause the batch again once that has ended"
+        }
+        Verb::Resume | Verb::Cancel => "the batch stays paused until the operator resumes it",
+    };
+    Fault::whole(
+        Code::FileSteeringDenied,
+        "a batch that the operator has not paused",
+        format!(".{} of one that is", Companion::Steers(verb).as_str()),
+    )
+    .hint(hint)
 }
 
 fn garbled_words() -> (String, String, &'static str) {

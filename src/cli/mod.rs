@@ -11,14 +11,23 @@ use clap::{Args, Parser, Subcommand};
 use crate::crash;
 
 mod against;
+mod asking;
+mod batch;
 mod config;
 mod demo;
+mod explain;
 mod hash_password;
 mod host_key;
+mod message;
 mod sandbox;
+mod sender;
 mod serve;
+mod steering;
+mod table;
 mod template;
+mod tenant;
 mod validate;
+mod watch;
 
 use demo::Afterwards;
 
@@ -28,6 +37,8 @@ pub const EXIT_DONE: u8 = 0;
 pub const EXIT_NO: u8 = 1;
 /// Wrong usage: the command line itself is wrong.
 pub const EXIT_USAGE: u8 = 2;
+/// The daemon cannot be reached.
+pub const EXIT_UNREACHABLE: u8 = 69;
 /// The settings are wrong. The unit file does not restart after this one.
 pub const EXIT_CONFIG: u8 = 78;
 
@@ -68,7 +79,21 @@ enum Command {
     /// What only a service can know is left out: whether the content was sent before, and whether
     /// a checksum beside the file fits.
     Validate(validate::Validate),
-    /// Shows templates, and how batch files use them.
+    /// Shows batches, and pauses, resumes, cancels or retries them.
+    #[command(subcommand)]
+    Batch(batch::Asked),
+    /// Says why a batch is not faster, which limit binds, and when it will have ended.
+    Explain(explain::Explain),
+    /// Finds and shows single messages.
+    #[command(subcommand)]
+    Message(message::Asked),
+    /// Shows senders, and pauses, resumes, limits or retries them.
+    #[command(subcommand)]
+    Sender(sender::Asked),
+    /// Pauses, resumes or retries all that a tenant sends.
+    #[command(subcommand)]
+    Tenant(tenant::Asked),
+    /// Shows templates, how batch files use them, and pauses, resumes or retries them.
     #[command(subcommand)]
     Template(template::Asked),
     /// Looks at the settings.
@@ -127,7 +152,7 @@ enum HostKey {
     },
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 struct ConfigOption {
     /// The settings file.
     #[arg(long = "config", value_name = "PATH", env = CONFIG_VARIABLE, default_value = CONFIG_PATH)]
@@ -163,7 +188,12 @@ pub fn run() -> ExitCode {
             });
         }
         Command::Validate(asked) => validate::run(&asked),
-        Command::Template(asked) => template::run(&asked),
+        Command::Batch(asked) => batch::run(asked),
+        Command::Explain(asked) => explain::run(asked),
+        Command::Message(asked) => message::run(asked),
+        Command::Sender(asked) => sender::run(asked),
+        Command::Tenant(asked) => tenant::run(asked),
+        Command::Template(asked) => template::run(asked),
         Command::Config(Config::Check(ConfigPath { path })) => config::check(&path),
         Command::Config(Config::Show { path, json }) => {
             let form = if json {
@@ -237,6 +267,29 @@ mod tests {
             "dropcast template list --templates t --json",
             "dropcast template schema order_update --language en_US --templates t",
             "dropcast template example order_update --config /a.toml --tenant acme",
+            "dropcast batch list --tenant acme --state sending --file a.json --since 2h --limit 9",
+            "dropcast batch list --sha256 9f2c --since 2026-11-21T09:00:00Z --json",
+            "dropcast batch show 7kq2xm --config /a.toml --json",
+            "dropcast batch watch orders.json --json",
+            "dropcast batch pause 7kq2xm --for 30m --reason texts",
+            "dropcast batch resume 7kq2xm",
+            "dropcast batch cancel 7kq2xm",
+            "dropcast batch retry 7kq2xm",
+            "dropcast explain 7kq2xm --json",
+            "dropcast message find --to +31612345678 --reference A-1 --batch 7kq2xm --json",
+            "dropcast message show 7kq2xm 14",
+            "dropcast sender list --tenant acme --json",
+            "dropcast sender pause +15550001111 --tenant acme --for 2h",
+            "dropcast sender resume +15550001111",
+            "dropcast sender retry +15550001111",
+            "dropcast sender limit +15550001111 20",
+            "dropcast sender limit +15550001111 off",
+            "dropcast tenant pause acme --reason invoice",
+            "dropcast tenant resume acme",
+            "dropcast tenant retry acme",
+            "dropcast template pause order_update --language en --tenant acme",
+            "dropcast template resume order_update",
+            "dropcast template retry order_update",
             "dropcast config check /a.toml",
             "dropcast config show --json /a.toml",
             "dropcast host-key show --config /a.toml --host files.example.com --json",
@@ -246,6 +299,17 @@ mod tests {
         ] {
             let parsed = Arguments::try_parse_from(line.split(' '));
             assert!(parsed.is_ok(), "{line}");
+        }
+        for line in [
+            "dropcast batch pause 7kq2xm --for soon",
+            "dropcast batch list --limit 0",
+            "dropcast message find --batch 7kq2xm",
+            "dropcast tenant pause Acme",
+        ] {
+            assert!(
+                Arguments::try_parse_from(line.split(' ')).is_err(),
+                "{line}"
+            );
         }
         // A password on the command line is shown to every user by `ps`.
         assert!(Arguments::try_parse_from(["dropcast", "hash-password", "x"]).is_err());

@@ -1,5 +1,5 @@
 //! `dropcast template list`, `schema` and `example`: what the tenant's folder shows, without a
-//! service.
+//! service; `pause`, `resume` and `retry`, of one that runs.
 
 use std::io;
 use std::sync::Arc;
@@ -8,8 +8,11 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::against::Against;
-use super::{EXIT_DONE, EXIT_NO, complain, say};
+use super::steering::{Deed, PauseOptions, steer, tenant};
+use super::{ConfigOption, EXIT_DONE, EXIT_NO, complain, say};
+use crate::batch::TenantName;
 use crate::batch::template::{Template, Templates};
+use crate::daemon::desk::Named;
 
 #[derive(Clone, Debug, Subcommand)]
 pub(super) enum Asked {
@@ -25,6 +28,33 @@ pub(super) enum Asked {
     Schema(One),
     /// Writes a batch file with one row that uses a template.
     Example(One),
+    /// Begins no more messages with a template, until it is resumed.
+    Pause {
+        #[command(flatten)]
+        one: Steered,
+        #[command(flatten)]
+        how: PauseOptions,
+    },
+    /// Ends the pause of a template.
+    Resume(Steered),
+    /// Tries at once what waits for another try, and forgets that the template holds.
+    Retry(Steered),
+}
+
+/// One template of a running service.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Steered {
+    /// Its name.
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// In this language only.
+    #[arg(long, value_name = "LANGUAGE")]
+    language: Option<String>,
+    /// Whose it is; needed where there are several tenants.
+    #[arg(long, value_name = "NAME", value_parser = tenant)]
+    tenant: Option<TenantName>,
+    #[command(flatten)]
+    config: ConfigOption,
 }
 
 /// One template.
@@ -53,15 +83,27 @@ struct Line<'a> {
 }
 
 /// Does what was asked.
-pub(super) fn run(asked: &Asked) -> io::Result<u8> {
+pub(super) fn run(asked: Asked) -> io::Result<u8> {
     match asked {
         Asked::List { against, json } => match against.templates() {
-            Ok((templates, _)) => list(&templates, *json),
+            Ok((templates, _)) => list(&templates, json),
             Err(code) => Ok(code),
         },
-        Asked::Schema(one) => show(one, |template, _| template.schema()),
-        Asked::Example(one) => show(one, Template::example_batch),
+        Asked::Schema(one) => show(&one, |template, _| template.schema()),
+        Asked::Example(one) => show(&one, Template::example_batch),
+        Asked::Pause { one, how } => steer_one(one, Deed::Pause(how)),
+        Asked::Resume(one) => steer_one(one, Deed::Resume),
+        Asked::Retry(one) => steer_one(one, Deed::Retry),
     }
+}
+
+fn steer_one(one: Steered, deed: Deed) -> io::Result<u8> {
+    let subject = Named::Template {
+        tenant: one.tenant,
+        name: one.name,
+        language: one.language,
+    };
+    steer(&one.config.path, subject, deed)
 }
 
 fn list(templates: &Templates, json: bool) -> io::Result<u8> {

@@ -10,8 +10,9 @@ use super::file::{File, Section};
 use super::login::{self, Users};
 use super::problem::{Error, Findings, Place, why_unreadable};
 use super::tenant;
-use super::{Config, Retention, keys};
+use super::{Config, keys};
 use crate::batch::TenantName;
+use crate::delivery::retention::Retention;
 use crate::sftp::{CONNECTIONS_MAX, Gate};
 
 const SFTP_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 2022);
@@ -55,6 +56,17 @@ pub fn load(path: &Path) -> Result<Config, Error> {
     }
     config.notes = findings.conclude()?;
     Ok(config)
+}
+
+/// Where everything durable lies, whatever else is wrong with the settings at `path`: who has a
+/// daemon to reach must not have to mend them first.
+pub fn data_dir_at(path: &Path) -> Result<PathBuf, Error> {
+    let findings = Findings::default();
+    let data_dir = read_main(path, &findings).map(|main| main.config.data_dir);
+    match data_dir.filter(|dir| dir.is_absolute()) {
+        Some(dir) => Ok(dir),
+        None => Err(findings.into_error()),
+    }
 }
 
 /// What `dropcast.toml` says.

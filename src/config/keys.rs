@@ -39,7 +39,6 @@ const fn idle(name: &'static str, idle: &'static str) -> Key {
     Key { name, idle }
 }
 
-const NOT_DELETED: &str = "nothing is deleted by age";
 const NO_RECEIPTS: &str = "delivery receipts are not received";
 const NO_QUOTA: &str = "this is not limited";
 
@@ -53,10 +52,10 @@ const MAIN_KEYS: &[Key] = &[
     key("admin.listen"),
     idle("admin.api_token_file", "only health and metrics are served"),
     idle("receipts.listen", NO_RECEIPTS),
-    idle("retention.processed", NOT_DELETED),
-    idle("retention.results", NOT_DELETED),
-    idle("retention.content", NOT_DELETED),
-    idle("retention.history", NOT_DELETED),
+    key("retention.processed"),
+    key("retention.results"),
+    key("retention.content"),
+    key("retention.history"),
 ];
 
 const TENANT_KEYS: &[Key] = &[
@@ -75,6 +74,7 @@ const TENANT_KEYS: &[Key] = &[
     idle("provider.app_secret_file", NO_RECEIPTS),
     key("provider.ca_file"),
     key("provider.proxy"),
+    key("provider.bulk_max"),
     key("senders.number"),
     key("senders.phone_number_id"),
     key("senders.messages_per_second"),
@@ -113,10 +113,10 @@ const TENANT_KEYS: &[Key] = &[
     idle("limits.rows_per_day_max", NO_QUOTA),
     key("results.formats"),
     key("results.gzip"),
-    idle("retention.processed", NOT_DELETED),
-    idle("retention.results", NOT_DELETED),
-    idle("retention.content", NOT_DELETED),
-    idle("retention.history", NOT_DELETED),
+    key("retention.processed"),
+    key("retention.results"),
+    key("retention.content"),
+    key("retention.history"),
 ];
 
 /// The settings of `dropcast.toml`.

@@ -19,7 +19,7 @@ const BYTE_UNITS: [(&str, u64); 4] = [
 
 /// Reads `30d`, `48h`, `10 min`, `1h 30min`. A day has 24 hours; months and years, whose length
 /// varies, are not taken.
-pub(super) fn duration(text: &str) -> Option<Duration> {
+pub fn duration(text: &str) -> Option<Duration> {
     let span = SpanParser::new().parse_span(text.trim()).ok()?;
     if span.get_months() != 0 || span.get_years() != 0 {
         return None;

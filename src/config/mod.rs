@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::batch::TenantName;
 use crate::batch::read::Rules;
+use crate::delivery::retention::Retention;
 use crate::delivery::window::QuietHours;
 use crate::{delivery, inbox, provider, report, sftp};
 
@@ -29,8 +30,8 @@ mod tenant;
 #[cfg(test)]
 mod tests;
 
-pub use check::load;
-pub use measure::{bytes_text, duration_text};
+pub use check::{data_dir_at, load};
+pub use measure::{bytes_text, duration, duration_text};
 pub use problem::{Error, Place, Problem};
 
 /// Everything the daemon needs to know, checked.
@@ -84,17 +85,4 @@ pub struct Tenant {
     pub results: report::Settings,
     /// How long things are kept.
     pub retention: Retention,
-}
-
-/// How long things are kept after a batch has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Retention {
-    /// Files in `processed/`.
-    pub processed: Duration,
-    /// Files in `results/` and `errors/`.
-    pub results: Duration,
-    /// The content of messages.
-    pub content: Duration,
-    /// Batches and outcomes.
-    pub history: Duration,
 }

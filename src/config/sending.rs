@@ -13,7 +13,10 @@ use crate::provider::{self, Kind, NoProxy, Proxy, Secret};
 
 const META_CLOUD_URL: &str = "https://graph.facebook.com/v25.0";
 const META_CLOUD_RATE: f64 = 80.0;
-const RATE_MAX: f64 = 10_000.0;
+const RATE_MAX: f64 = 100_000.0;
+
+/// Why the sandbox has no use for what a provider needs.
+const IDLE: &str = "the sandbox is built in";
 
 /// Providers that a tenant may come to use, and that this version does not send through.
 const KINDS_TO_COME: [&str; 4] = ["infobip", "bird", "webex-connect", "botsquad"];
@@ -47,6 +50,7 @@ pub(super) fn provider(section: &Section<'_>) -> provider::Settings {
         business_account_id: business_account_id.to_owned(),
         ca_file: None,
         proxy: None,
+        bulk_max: 1,
     };
     match kind {
         Some(Kind::MetaCloud) => {
@@ -57,12 +61,20 @@ pub(super) fn provider(section: &Section<'_>) -> provider::Settings {
                 secret::secret(section, "access_token_file").unwrap_or_default();
             settings.ca_file = secret::certificates(section, "ca_file");
             settings.proxy = proxy(section);
+            bulk_max(section);
+            section.note_idle("bulk_max", "this provider takes one message in a request");
         }
         Some(Kind::Sandbox) => {
-            for key in ["base_url", "access_token_file", "ca_file", "proxy"] {
-                section.text(key);
-                section.note_idle(key, "the sandbox is built in");
+            // What is for trying out never reaches a provider, whatever was left in the settings.
+            match base_url(section).filter(|url| url.starts_with("http://")) {
+                Some(url) => settings.base_url = url,
+                None => section.note_idle("base_url", IDLE),
             }
+            for key in ["access_token_file", "ca_file", "proxy"] {
+                section.text(key);
+                section.note_idle(key, IDLE);
+            }
+            settings.bulk_max = bulk_max(section).unwrap_or(1);
         }
         // What is given is looked at all the same, so that one mending is enough.
         None => {
@@ -70,9 +82,16 @@ pub(super) fn provider(section: &Section<'_>) -> provider::Settings {
             secret::secret(section, "access_token_file");
             secret::certificates(section, "ca_file");
             proxy(section);
+            bulk_max(section);
         }
     }
     settings
+}
+
+/// How many messages the sandbox is handed in one request.
+fn bulk_max(section: &Section<'_>) -> Option<usize> {
+    let most = section.count("bulk_max", 1..=provider::Settings::BULK_MAX as u64)?;
+    usize::try_from(most).ok()
 }
 
 /// The HTTP proxy that the provider is reached through.

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{Config, Retention, Tenant, bytes_text, duration_text};
+use super::{Config, Tenant, bytes_text, duration_text};
 use crate::batch::read::PhoneCheck;
 use crate::delivery::UnknownPolicy;
+use crate::delivery::retention::Retention;
 use crate::delivery::window::QuietHours;
 use crate::inbox::Trigger;
 use crate::provider::{Kind, Proxy};
@@ -81,6 +82,8 @@ struct ShownProvider<'a> {
     ca_file: Option<&'a PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     proxy: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bulk_max: Option<usize>,
 }
 
 #[derive(Serialize)]
@@ -187,6 +190,7 @@ impl<'a> ShownTenant<'a> {
                 business_account_id: &provider.business_account_id,
                 ca_file: provider.ca_file.as_ref(),
                 proxy: provider.proxy.as_ref().map(Proxy::shown),
+                bulk_max: (provider.kind == Kind::Sandbox).then_some(provider.bulk_max),
             },
             senders: tenant
                 .senders

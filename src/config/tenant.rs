@@ -5,16 +5,17 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::Tenant;
 use super::file::{File, Section, shown_text};
 use super::hours;
 use super::keys;
 use super::login::{self, Users};
 use super::problem::Findings;
 use super::sending;
-use super::{Retention, Tenant};
 use crate::batch::read::{Limits, PhoneCheck, Rules};
 use crate::batch::window::Zone;
 use crate::batch::{Phone, TenantName};
+use crate::delivery::retention::Retention;
 use crate::delivery::{self, UnknownPolicy};
 use crate::inbox::{self, Trigger};
 use crate::report;

@@ -5,6 +5,7 @@
 //! taken; then a `crew` looks at all its rows at once, and what they find is kept in the order of
 //! the file.
 
+use std::collections::HashSet;
 use std::io::{self, Read};
 
 use crate::batch::name::Container;
@@ -13,8 +14,9 @@ use crate::batch::repeats::{Marker, Repeat, Repeats};
 use crate::batch::rows::Warnings;
 use crate::batch::{Code, Fault};
 use crate::delivery::Reason;
+use crate::delivery::lane::Lane;
 use crate::inbox::unpack::{self, Content};
-use crate::store::Piece;
+use crate::store::{Chunk, Piece};
 
 mod ahead;
 mod crew;
@@ -182,6 +184,7 @@ fn check_rows(
         kept_faults: 0,
         layout: outline.head.layout,
         repeats: Repeats::new(crew.marker, outline.rows),
+        lanes: HashSet::new(),
         checked: Checked::nothing(),
         warnings: Warnings::default(),
     };
@@ -238,12 +241,17 @@ fn refusal(outline: &Outline, checker: Checker<'_>, total: u64, invalid: u64) ->
     Some(fault.hint("nothing was sent; mend the rows and drop the file again"))
 }
 
+/// Combinations of what messages may wait for together, in one file.
+const LANES_MAX: usize = 10_000;
+
 /// What was found so far.
 struct Tally {
     faults_max: usize,
     kept_faults: usize,
     layout: Layout,
     repeats: Repeats,
+    /// In how many ways messages go, each once.
+    lanes: HashSet<Lane>,
     checked: Checked,
     warnings: Warnings,
 }
@@ -272,6 +280,16 @@ impl Tally {
             self.kept_faults += told.len();
             faults.extend_from_slice(told);
         }
+        if checked.refusal.is_none() && self.lanes.len() <= LANES_MAX {
+            for lane in found.chunks.iter().flat_map(Chunk::lanes) {
+                if !self.lanes.contains(lane) {
+                    self.lanes.insert(lane.clone());
+                }
+            }
+            if self.lanes.len() > LANES_MAX {
+                checked.refusal = Some(too_many_ways());
+            }
+        }
         let repeats = &mut self.repeats;
         let suppressed = found.marks.iter().filter_map(|mark| {
             let repeat = repeats.look(mark)?;
@@ -284,6 +302,15 @@ impl Tally {
             faults,
         }
     }
+}
+
+/// A file whose messages go in so many ways that they cannot be told apart while they wait.
+fn too_many_ways() -> Fault {
+    let expected = format!(
+        "at most {LANES_MAX} combinations of sender, template, priority and hours in a file"
+    );
+    Fault::whole(Code::BatchTooVaried, expected, "more than that")
+        .hint("split the file, or write one `sendWindow` at its top instead of one in each row")
 }
 
 /// Why a message that repeats another is left out.

@@ -1,55 +1,151 @@
 //! store → provider → delivery → store: the loop that sends.
 //!
-//! Each batch that is being sent has a feeder. It takes untried messages chunk by chunk and those
-//! whose wait is over, waits for a permit and a turn of their sender, and starts an attempt. An
-//! attempt commits its intent, lets the request leave, and commits the outcome before it gives its
-//! permit back: what a crash leaves open is never more than the permits that were out.
+//! What goes next, and what an outcome means, is [`Sending`]'s to decide; this loop does what it
+//! says and tells it how that went. A request leaves once its intents are on disk, and gives its
+//! permits back once its outcomes are: what a crash leaves open is never more than the permits that
+//! were out.
 
-use std::collections::{BTreeMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::outlet::{Outlet, Turn};
+use super::outlet::{Outlet, steady_since};
+use super::sight::Sight;
+use super::steering::Steering;
 use super::{Alarm, journal, lock};
 use crate::admin::Figures;
-use crate::batch::{BatchId, Message, Moment, TenantName};
+use crate::batch::{BatchId, Moment, Phone, TenantName};
 use crate::clock;
-use crate::delivery::{self, AttemptId, Outcome, Step};
-use crate::store::{Attempt, Error, Store};
-
-/// Messages whose wait is over, fetched at once.
-const DUE_MAX: u32 = 256;
+use crate::crash;
+use crate::delivery::sending::{Action, Going, Item, Notice, Now, PERMITS, Read, Sending, Verdict};
+use crate::delivery::steering::Subject;
+use crate::delivery::view::Views;
+use crate::delivery::{Attempt, Outcome, State, Step};
+use crate::store::{Age, Error, Looked, Store};
 
 /// How long the loop sleeps when nothing nudges it.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// How long a batch is left alone that cannot be read from the store.
-const STUCK_WAIT: Duration = Duration::from_secs(30);
+/// How often it is told why batches stand still, and what senders have learned is kept.
+const TELL_EVERY: Duration = Duration::from_millis(500);
 
-/// How long a feeder leaves messages be whose sender is gone, before it looks at them again.
-const MISSING_WAIT: Duration = Duration::from_mins(1);
+/// What may have ended the last run is tried again in a run that has lived so long.
+const CALM: Duration = Duration::from_secs(2);
 
 /// How long attempts under way may take to end when the daemon stops. With the last reports after
 /// it, a stop stays within ten seconds.
 const DRAIN_MAX: Duration = Duration::from_millis(7_500);
 
+/// Events that wait for the loop. Whoever has one more waits.
+const EVENTS_MAX: usize = 4_096;
+
+/// Outcomes wait for others to be recorded with them: so long, up to so many, and only while more
+/// messages than this are in flight.
+const GATHERED_FOR: Duration = Duration::from_millis(2);
+const GATHERED_MAX: usize = 512;
+const GATHERED_FROM: usize = 64;
+
+/// Batches that are held at once; others wait until one of these has ended.
+const BATCHES_MAX: usize = 5_000;
+
+/// Why batches stand still, for whoever writes their status.
+pub(super) type Held = Arc<Mutex<HashMap<BatchId, String>>>;
+
 /// The sending loop and what it needs.
 #[derive(Debug)]
 pub(super) struct Dispatch {
     pub(super) store: Store,
+    pub(super) steering: Arc<Steering>,
+    pub(super) sight: Arc<Sight>,
     pub(super) outlets: BTreeMap<TenantName, Arc<Outlet>>,
     pub(super) figures: Arc<Figures>,
     /// Nudged when a batch was admitted.
     pub(super) admitted: Arc<Notify>,
     /// Nudges the reports.
     pub(super) changed: Arc<Notify>,
+    /// Told why batches stand still.
+    pub(super) held: Held,
     pub(super) alarm: Alarm,
     pub(super) stop: CancellationToken,
+}
+
+/// What happened to something that the loop had begun.
+enum Event {
+    Looked(Read, Result<Looked, Error>),
+    LookedDue(BatchId, Result<(Vec<Item>, Option<Moment>), Error>),
+    Answered(Box<Answered>),
+    /// These are on disk, or were never begun.
+    Recorded(Vec<Recorded>),
+    Expired(BatchId, Vec<u64>),
+    Finished(BatchId, bool),
+    /// It is not being sent any more.
+    Gone(BatchId),
+    /// What waited of it is due.
+    Hastened(Subject),
+    Failed(Error),
+}
+
+/// A request whose answer came, or will not.
+struct Answered {
+    going: Going,
+    /// Which of its messages had begun.
+    begun: Vec<bool>,
+    outcomes: Vec<Outcome>,
+    left_at: Now,
+}
+
+/// A request that has come to its end.
+struct Recorded {
+    going: Going,
+    /// When messages of it are tried again.
+    again: Vec<Moment>,
+    /// How many of it have come to their end.
+    closed: usize,
+}
+
+/// Outcomes that wait to be recorded, and since when.
+#[derive(Default)]
+struct Gathered {
+    verdicts: Vec<Verdict>,
+    ends: Vec<Recorded>,
+    since: Option<Instant>,
+}
+
+impl Gathered {
+    /// How much longer they may wait; `None` if there are none.
+    fn wait(&self, in_flight: usize) -> Option<Duration> {
+        let since = self.since?;
+        let is_urgent = self.ends.iter().any(|end| end.going.is_urgent);
+        if is_urgent || self.verdicts.len() >= GATHERED_MAX || in_flight <= GATHERED_FROM {
+            return Some(Duration::ZERO);
+        }
+        let waited = clock::steady().duration_since(since);
+        Some(GATHERED_FOR.saturating_sub(waited))
+    }
+}
+
+/// The loop while it runs.
+struct Desk {
+    dispatch: Arc<Dispatch>,
+    sending: Sending,
+    events: mpsc::Sender<Event>,
+    tasks: TaskTracker,
+    under_way: Arc<AtomicUsize>,
+    epoch: Instant,
+    missing: HashSet<TenantName>,
+    without_sender: HashSet<BatchId>,
+    rates: HashMap<(TenantName, Phone), f64>,
+    /// Outcomes that are to be recorded together.
+    gathered: Gathered,
+    /// The steering that is in force here.
+    steered: u64,
+    /// Senders that the operator has made slower.
+    limited: HashSet<(TenantName, Phone)>,
 }
 
 impl Dispatch {
@@ -57,333 +153,554 @@ impl Dispatch {
     /// ended by then.
     pub(super) async fn run(self) -> Result<usize, Error> {
         let this = Arc::new(self);
-        let feeders = TaskTracker::new();
-        let active: Arc<Mutex<HashSet<BatchId>>> = Arc::default();
-        let under_way = Arc::new(AtomicUsize::new(0));
-        let mut missing = HashSet::new();
+        let (events, mut heard) = mpsc::channel(EVENTS_MAX);
+        let mut desk = Desk::new(Arc::clone(&this), events);
+        desk.open().await?;
+        let mut told_at = clock::steady();
+        let mut batch_of_events = Vec::new();
+        desk.look_for_batches().await?;
         while !this.stop.is_cancelled() {
-            for (batch, tenant) in this.store.sending().await? {
-                let Some(outlet) = this.outlets.get(&tenant) else {
-                    if missing.insert(tenant.clone()) {
-                        journal::tenant_missing(&tenant);
-                    }
-                    continue;
-                };
-                if !lock(&active).insert(batch.clone()) {
-                    continue;
-                }
-                let feeder = Feeder {
-                    dispatch: Arc::clone(&this),
-                    outlet: Arc::clone(outlet),
-                    batch: batch.clone(),
-                    progress: Arc::default(),
-                    under_way: Arc::clone(&under_way),
-                    told_missing: AtomicBool::new(false),
-                    back_at: Mutex::default(),
-                };
-                let (active, alarm) = (Arc::clone(&active), this.alarm.clone());
-                feeders.spawn(async move {
-                    let _alarm = alarm;
-                    // A writer that fails ends the daemon by itself; what cannot be read may be
-                    // readable later.
-                    if let Err(error) = feeder.run().await {
-                        journal::batch_stuck(&batch, &super::chain(&error));
-                        tokio::time::sleep(STUCK_WAIT).await;
-                    }
-                    lock(&active).remove(&batch);
-                });
+            desk.sending.heed_room(this.store.has_room());
+            desk.steer();
+            let again = desk.work();
+            let now = clock::steady();
+            if now.duration_since(told_at) >= TELL_EVERY {
+                told_at = now;
+                desk.tell().await?;
             }
+            let gathered = desk.record_gathered();
+            let wait = again.map_or(LOOK_EVERY, |at| at.saturating_sub(desk.now().steady));
+            let wait = gathered.map_or(wait, |gathered| wait.min(gathered));
+            let mut look = false;
             tokio::select! {
+                biased;
                 () = this.stop.cancelled() => {}
-                () = this.admitted.notified() => {}
-                () = tokio::time::sleep(LOOK_EVERY) => {}
+                _ = heard.recv_many(&mut batch_of_events, EVENTS_MAX) => {}
+                () = this.admitted.notified() => look = true,
+                () = tokio::time::sleep(wait.min(TELL_EVERY)) => look = wait >= TELL_EVERY,
+            }
+            desk.hear(&mut batch_of_events)?;
+            if look {
+                desk.look_for_batches().await?;
             }
         }
-        feeders.close();
-        let _ = tokio::time::timeout(DRAIN_MAX, feeders.wait()).await;
-        Ok(under_way.load(Ordering::Acquire))
+        desk.sending.heed_room(false);
+        let deadline = clock::steady() + DRAIN_MAX;
+        while desk.sending.in_flight() > 0 {
+            let waiting = heard.recv_many(&mut batch_of_events, EVENTS_MAX);
+            let left = deadline.saturating_duration_since(clock::steady());
+            if tokio::time::timeout(left, waiting).await.is_err() {
+                break;
+            }
+            desk.hear(&mut batch_of_events)?;
+        }
+        Ok(desk.under_way.load(Ordering::Acquire))
     }
 }
 
-/// What the attempts of one batch tell its feeder.
-#[derive(Debug)]
-struct Progress {
-    /// When the earliest deferred message is due, in milliseconds; `i64::MAX` when none is.
-    next_due: AtomicI64,
-    /// Nudged when an attempt has ended.
-    ended: Notify,
-}
-
-impl Default for Progress {
-    fn default() -> Self {
+impl Desk {
+    fn new(dispatch: Arc<Dispatch>, events: mpsc::Sender<Event>) -> Self {
+        let mut sending = Sending::new(PERMITS);
+        for (tenant, outlet) in &dispatch.outlets {
+            sending.add_tenant(tenant.clone(), outlet.way());
+        }
         Self {
-            // What waits from an earlier run is looked for at once.
-            next_due: AtomicI64::new(0),
-            ended: Notify::new(),
+            dispatch,
+            sending,
+            events,
+            tasks: TaskTracker::new(),
+            under_way: Arc::default(),
+            epoch: clock::steady(),
+            missing: HashSet::new(),
+            without_sender: HashSet::new(),
+            rates: HashMap::new(),
+            gathered: Gathered::default(),
+            steered: 0,
+            limited: HashSet::new(),
         }
     }
-}
 
-/// Takes one batch to its end.
-#[derive(Debug)]
-struct Feeder {
-    dispatch: Arc<Dispatch>,
-    outlet: Arc<Outlet>,
-    batch: BatchId,
-    progress: Arc<Progress>,
-    under_way: Arc<AtomicUsize>,
-    /// Whether it was said that a sender is missing.
-    told_missing: AtomicBool,
-    /// When messages that were passed by are looked at again.
-    back_at: Mutex<Option<Instant>>,
-}
+    fn now(&self) -> Now {
+        Now {
+            steady: steady_since(self.epoch),
+            wall: clock::now(),
+        }
+    }
 
-/// Whether a feeder goes on after a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum GoesOn {
-    Yes,
-    /// It goes on with the next message.
-    PassedBy,
-    /// The daemon stops.
-    No,
-}
+    /// Goes on with what an earlier run has left and learned.
+    async fn open(&mut self) -> Result<(), Error> {
+        let now = self.now();
+        for (tenant, number, rate) in self.dispatch.store.learned_rates().await? {
+            self.sending.with_pace((&tenant, &number), now, |pace| {
+                pace.relearn(rate, now.steady);
+            });
+            self.rates.insert((tenant, number), rate);
+        }
+        Ok(())
+    }
 
-impl Feeder {
-    async fn run(self) -> Result<(), Error> {
-        let store = &self.dispatch.store;
-        let stop = &self.dispatch.stop;
-        // Attempts are waited for here, so that a batch is not fed twice.
-        let attempts = TaskTracker::new();
-        let mut from_index = Some(0);
-        while !stop.is_cancelled() {
-            self.feed_due(&attempts).await?;
-            if let Some(from) = from_index {
-                let chunk = store.next_chunk(self.batch.clone(), from).await?;
-                from_index = chunk.as_ref().map(|chunk| chunk.next_from);
-                for message in chunk.into_iter().flat_map(|chunk| chunk.messages) {
-                    self.feed_due(&attempts).await?;
-                    let attempt = Attempt {
-                        batch: self.batch.clone(),
-                        index: message.index,
-                        attempt: 1,
-                        expires_at: message.expires_at,
-                        possible_duplicate: false,
-                    };
-                    if self.start(&attempts, message, attempt).await? == GoesOn::No {
-                        break;
-                    }
+    /// Takes up batches that may be sent and are not held yet.
+    async fn look_for_batches(&mut self) -> Result<(), Error> {
+        let dispatch = Arc::clone(&self.dispatch);
+        for (batch, tenant) in dispatch.store.sending().await? {
+            if self.sending.knows(&batch) {
+                continue;
+            }
+            if !dispatch.outlets.contains_key(&tenant) {
+                if self.missing.insert(tenant.clone()) {
+                    journal::tenant_missing(&tenant);
                 }
                 continue;
             }
-            if store.finish(self.batch.clone(), clock::now()).await? {
-                self.outlet.forget_batch(&self.batch);
-                journal::finished(&self.batch);
-                self.dispatch.changed.notify_one();
+            if self.sending.batches() >= BATCHES_MAX {
                 break;
             }
-            self.rest(stop).await;
-            // Messages that were passed by are looked at again from the beginning.
-            let back_at = *lock(&self.back_at);
-            if back_at.is_some_and(|at| at <= clock::steady()) {
-                *lock(&self.back_at) = None;
-                from_index = Some(0);
+            if let Some(plan) = dispatch.store.plan(batch).await? {
+                let now = self.now();
+                self.sending.admit(plan, now);
             }
-        }
-        attempts.close();
-        attempts.wait().await;
-        Ok(())
-    }
-
-    /// Waits until an attempt has ended or a message is due.
-    async fn rest(&self, stop: &CancellationToken) {
-        let due_in = self.progress.next_due.load(Ordering::Acquire) - clock::now().as_millis();
-        // The wall clock may step; a second look costs little.
-        let wait = Duration::from_millis(due_in.clamp(1, LOOK_EVERY.as_millis() as i64) as u64);
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = self.progress.ended.notified() => {}
-            () = tokio::time::sleep(wait) => {}
-        }
-    }
-
-    /// Starts attempts for the messages whose wait is over, if there are any.
-    async fn feed_due(&self, attempts: &TaskTracker) -> Result<(), Error> {
-        let now = clock::now();
-        if self.progress.next_due.load(Ordering::Acquire) > now.as_millis() {
-            return Ok(());
-        }
-        // Set before looking: an attempt that ends meanwhile lowers it again.
-        self.progress.next_due.store(i64::MAX, Ordering::Release);
-        let due = self
-            .dispatch
-            .store
-            .due(self.batch.clone(), now, DUE_MAX)
-            .await?;
-        if let Some(next_at) = due.next_at {
-            self.progress
-                .next_due
-                .fetch_min(next_at.as_millis(), Ordering::AcqRel);
-        }
-        let any = !due.messages.is_empty();
-        let mut started = false;
-        for (message, attempt) in due.messages {
-            match self.start(attempts, message, attempt).await? {
-                GoesOn::Yes => started = true,
-                GoesOn::PassedBy => {}
-                GoesOn::No => break,
-            }
-        }
-        if any && !started {
-            // All of them wait for a sender: they are not asked for again at once.
-            let later = now.plus_ms(LOOK_EVERY.as_millis() as i64).as_millis();
-            self.progress.next_due.store(later, Ordering::Release);
         }
         Ok(())
     }
 
-    /// Starts one attempt as soon as its sender may. A message whose sender is no longer among the
-    /// tenant's stays as it is, until a start finds the sender again.
-    async fn start(
-        &self,
-        attempts: &TaskTracker,
-        message: Message,
-        attempt: Attempt,
-    ) -> Result<GoesOn, Error> {
-        let stop = &self.dispatch.stop;
-        if let Some(wait) = message.scheduled_at.and_then(|at| until(at, clock::now())) {
-            return self.pass_by(attempt, wait).await;
+    /// Puts in force what was steered since the last look.
+    fn steer(&mut self) {
+        let steering = &self.dispatch.steering;
+        let version = steering.version();
+        if std::mem::replace(&mut self.steered, version) == version {
+            return;
         }
-        let Some(lane) = self.outlet.lane(&message.from) else {
-            if !self.told_missing.swap(true, Ordering::Relaxed) {
-                journal::sender_missing(&self.batch);
-            }
-            self.outlet.lacks_sender(&self.batch, &message.from);
-            return self.pass_by(attempt, MISSING_WAIT).await;
-        };
-        loop {
-            let hold = self.outlet.batch_holds_for(&self.batch);
-            if hold.is_zero() {
-                break;
-            }
-            tokio::select! {
-                () = stop.cancelled() => return Ok(GoesOn::No),
-                () = tokio::time::sleep(hold) => {}
+        let now = self.now();
+        self.sending.heed_pauses(steering.pauses());
+        for batch in self.sending.batch_ids() {
+            if steering.is_cancelled(&batch) {
+                self.sending.cancel(&batch, now);
             }
         }
-        let permit = match self.outlet.turn(lane, &self.batch, stop).await {
-            Turn::Yours(permit) => permit,
-            Turn::Held(hold) => return self.pass_by(attempt, hold).await,
-            Turn::Stopping => return Ok(GoesOn::No),
-        };
-        let try_one = TryOne {
+        for subject in steering.take_retries() {
+            self.sending.retry(&subject, now);
+        }
+        let limits = steering.limits();
+        let limited: HashSet<_> = limits.keys().cloned().collect();
+        for (tenant, number) in self.limited.union(&limited) {
+            let outlet = self.dispatch.outlets.get(tenant);
+            let Some(set) = outlet.and_then(|outlet| outlet.rate(number)) else {
+                continue;
+            };
+            let limit = limits.get(&(tenant.clone(), number.clone()));
+            let rate = limit.map_or(set, |limit| limit.min(set));
+            let sender = (tenant, number);
+            self.sending
+                .with_pace(sender, now, |pace| pace.set_limit(rate));
+        }
+        self.limited = limited;
+    }
+
+    /// Does all that is to be done, and says when there is more to do.
+    fn work(&mut self) -> Option<Duration> {
+        let (actions, again) = self.sending.poll(self.now());
+        let mut begins = Vec::new();
+        for action in actions {
+            match action {
+                Action::Begin(going) => begins.push(going),
+                Action::Read(read) => self.read(read),
+                Action::ReadDue { batch, limit } => self.read_due(batch, limit),
+                Action::Expire(batch, attempts) => self.expire(batch, attempts),
+                Action::Finish(batch) => self.finish(batch),
+            }
+        }
+        if !begins.is_empty() {
+            self.begin(begins);
+        }
+        for notice in self.sending.notices() {
+            self.note(&notice);
+        }
+        again
+    }
+
+    fn read(&self, read: Read) {
+        let lived = steady_since(self.epoch);
+        let age = if lived < CALM { Age::Young } else { Age::Calm };
+        let store = self.dispatch.store.clone();
+        self.task(async move {
+            let looked = store.readings(read.clone(), age).await;
+            Event::Looked(read, looked)
+        });
+    }
+
+    fn read_due(&self, batch: BatchId, limit: usize) {
+        let store = self.dispatch.store.clone();
+        self.task(async move {
+            let looked = store.due(batch.clone(), clock::now(), limit).await;
+            Event::LookedDue(batch, looked)
+        });
+    }
+
+    fn expire(&self, batch: BatchId, attempts: Vec<Attempt>) {
+        let dispatch = Arc::clone(&self.dispatch);
+        self.task(async move {
+            let indices: Vec<u64> = attempts.iter().map(|attempt| attempt.index).collect();
+            match dispatch.store.expire(attempts, clock::now()).await {
+                Ok(()) => {
+                    dispatch.changed.notify_one();
+                    Event::Expired(batch, indices)
+                }
+                Err(error) => Event::Failed(error),
+            }
+        });
+    }
+
+    fn finish(&self, batch: BatchId) {
+        let dispatch = Arc::clone(&self.dispatch);
+        self.task(async move {
+            match dispatch.store.finish(batch.clone(), clock::now()).await {
+                Ok(is_done) => {
+                    if is_done {
+                        journal::finished(&batch);
+                        dispatch.changed.notify_one();
+                    }
+                    Event::Finished(batch, is_done)
+                }
+                Err(error) => Event::Failed(error),
+            }
+        });
+    }
+
+    /// What waited because of a breaker waits no longer, now that it is closed.
+    fn hasten(&self, subjects: Vec<Subject>) {
+        for subject in subjects {
+            let store = self.dispatch.store.clone();
+            self.task(async move {
+                match store.retry(subject.clone(), clock::now()).await {
+                    Ok(_) => Event::Hastened(subject),
+                    Err(error) => Event::Failed(error),
+                }
+            });
+        }
+    }
+
+    /// Does something beside the loop, and lets it hear how that ended.
+    fn task(&self, work: impl Future<Output = Event> + Send + 'static) {
+        let (events, alarm) = (self.events.clone(), self.dispatch.alarm.clone());
+        self.tasks.spawn(async move {
+            let _alarm = alarm;
+            // A loop that is gone has stopped.
+            let _ = events.send(work.await).await;
+        });
+    }
+
+    /// Commits the intents of requests together, and lets each leave after.
+    fn begin(&self, begins: Vec<Going>) {
+        let count: usize = begins.iter().map(|going| going.items.len()).sum();
+        self.under_way.fetch_add(count, Ordering::AcqRel);
+        let sender = Sender {
             dispatch: Arc::clone(&self.dispatch),
-            outlet: Arc::clone(&self.outlet),
-            progress: Arc::clone(&self.progress),
+            events: self.events.clone(),
             under_way: Arc::clone(&self.under_way),
-            permit,
+            epoch: self.epoch,
         };
-        try_one.under_way.fetch_add(1, Ordering::AcqRel);
-        attempts.spawn(try_one.run(message, attempt));
-        Ok(GoesOn::Yes)
+        let (tasks, alarm) = (self.tasks.clone(), self.dispatch.alarm.clone());
+        self.tasks.spawn(async move {
+            let _alarm = alarm.clone();
+            let attempts = begins.iter().flat_map(Going::attempts).collect();
+            let begun = sender.dispatch.store.begin(attempts, clock::now()).await;
+            let mut begun = match begun {
+                Ok(begun) => begun.into_iter(),
+                // The attempts may be on disk as begun, which is the truth as far as it is known.
+                Err(error) => return drop(sender.events.send(Event::Failed(error)).await),
+            };
+            crash::point("send-intended");
+            for going in begins {
+                let begun: Vec<bool> = begun.by_ref().take(going.items.len()).collect();
+                let (sender, alarm) = (sender.clone(), alarm.clone());
+                tasks.spawn(async move {
+                    let _alarm = alarm;
+                    sender.send(going, begun).await;
+                });
+            }
+        });
     }
 
-    /// Leaves a message as it is, to be looked at again after `wait`; others need not wait for it.
-    async fn pass_by(&self, attempt: Attempt, wait: Duration) -> Result<GoesOn, Error> {
-        let now = clock::now();
-        if now >= attempt.expires_at {
-            self.dispatch.store.expire(attempt, now).await?;
-            return Ok(GoesOn::PassedBy);
+    /// Hears what has happened. Verdicts that come together are recorded together.
+    fn hear(&mut self, events: &mut Vec<Event>) -> Result<(), Error> {
+        for event in events.drain(..) {
+            let now = self.now();
+            match event {
+                Event::Looked(read, looked) => self.looked(&read, looked, now)?,
+                Event::LookedDue(batch, looked) => {
+                    let found = match looked {
+                        Ok(found) => Some(found),
+                        Err(error) => {
+                            told(&batch, error)?;
+                            None
+                        }
+                    };
+                    self.sending.take_due(&batch, found, now);
+                }
+                Event::Answered(answered) => {
+                    let end = self.judge(*answered, now);
+                    self.gathered.ends.push(end);
+                    self.gathered.since.get_or_insert_with(clock::steady);
+                }
+                Event::Recorded(ends) => {
+                    for end in ends {
+                        self.sending
+                            .recorded(&end.going, &end.again, end.closed, now);
+                    }
+                }
+                Event::Expired(batch, indices) => self.sending.expired(&batch, &indices),
+                Event::Finished(batch, is_done) => self.sending.finished(&batch, is_done, now),
+                Event::Gone(batch) => {
+                    self.sending.cancel(&batch, now);
+                    self.sending.finished(&batch, true, now);
+                }
+                Event::Hastened(subject) => self.sending.hasten(&subject, now),
+                Event::Failed(error) => return Err(error),
+            }
         }
-        if attempt.attempt > 1 {
-            let again = now.plus_ms(wait.as_millis() as i64).as_millis();
-            self.progress.next_due.fetch_min(again, Ordering::AcqRel);
-        } else {
-            let at = clock::steady() + wait;
-            let mut back_at = lock(&self.back_at);
-            *back_at = Some(back_at.map_or(at, |earlier| earlier.min(at)));
-        }
-        Ok(GoesOn::PassedBy)
-    }
-}
-
-/// How long to wait for a moment that is still to come; `None` when it is past. A wait is not
-/// longer than the wall clock can be trusted to stand still.
-fn until(at: Moment, now: Moment) -> Option<Duration> {
-    const TRUSTED: Duration = Duration::from_mins(10);
-    let wait = u64::try_from(at.as_millis() - now.as_millis()).ok()?;
-    (wait > 0).then(|| Duration::from_millis(wait).min(TRUSTED))
-}
-
-/// One attempt at one message.
-struct TryOne {
-    dispatch: Arc<Dispatch>,
-    outlet: Arc<Outlet>,
-    progress: Arc<Progress>,
-    under_way: Arc<AtomicUsize>,
-    permit: OwnedSemaphorePermit,
-}
-
-impl TryOne {
-    async fn run(self, message: Message, attempt: Attempt) {
-        let _alarm = self.dispatch.alarm.clone();
-        // A store that fails ends the daemon by itself; the attempt stays in flight on disk, which
-        // is the truth as far as it is known.
-        let _ = self.attempt(&message, attempt).await;
-        self.under_way.fetch_sub(1, Ordering::AcqRel);
-        drop(self.permit);
-        self.progress.ended.notify_one();
-        self.dispatch.changed.notify_one();
+        self.record_gathered();
+        Ok(())
     }
 
-    async fn attempt(&self, message: &Message, attempt: Attempt) -> Result<(), Error> {
-        let store = &self.dispatch.store;
-        let (outlet, figures) = (&self.outlet, &self.dispatch.figures);
-        let now = clock::now();
-        if now >= attempt.expires_at {
-            store.expire(attempt, now).await?;
-            figures.outcome(outlet.tenant(), "expired");
-            return Ok(());
+    /// Has outcomes recorded that have waited long enough. Says how much longer others wait.
+    fn record_gathered(&mut self) -> Option<Duration> {
+        let wait = self.gathered.wait(self.sending.in_flight())?;
+        if !wait.is_zero() && !self.dispatch.stop.is_cancelled() {
+            return Some(wait);
         }
-        if !store.begin(attempt.clone(), now).await? {
-            return Ok(());
+        let gathered = std::mem::take(&mut self.gathered);
+        self.record(gathered.verdicts, gathered.ends);
+        None
+    }
+
+    fn looked(
+        &mut self,
+        read: &Read,
+        looked: Result<Looked, Error>,
+        now: Now,
+    ) -> Result<(), Error> {
+        let found = match looked {
+            Ok(Looked::Found(found)) => Some(found),
+            Ok(Looked::NotYet) => None,
+            Ok(Looked::Damaged) => {
+                journal::chunk_damaged(&read.batch);
+                None
+            }
+            Err(error) => {
+                told(&read.batch, error)?;
+                None
+            }
+        };
+        self.sending.take_reading(read, found, now);
+        Ok(())
+    }
+
+    fn judge(&mut self, answered: Answered, now: Now) -> Recorded {
+        let Answered {
+            going,
+            begun,
+            outcomes,
+            left_at,
+        } = answered;
+        let mut end = Recorded {
+            again: Vec::new(),
+            closed: 0,
+            going,
+        };
+        let going = &end.going;
+        let begun = going.items.iter().zip(begun).filter(|(_, begun)| *begun);
+        for ((item, _), outcome) in begun.zip(outcomes) {
+            let share = fastrand::f64();
+            let verdict = self
+                .sending
+                .judge(going, item, outcome, (left_at, now), share);
+            match &verdict.step {
+                Step::Again { not_before, .. } => end.again.push(*not_before),
+                Step::Done { .. } => end.closed += 1,
+            }
+            self.gathered.verdicts.push(verdict);
         }
-        let lane = outlet
-            .lane(&message.from)
-            .expect("its turn was given by this lane");
-        let id = AttemptId {
-            batch: attempt.batch.clone(),
-            index: attempt.index,
-            attempt: attempt.attempt,
-        };
-        let request = outlet.request(lane, &id, message);
-        let began = clock::steady();
-        figures.attempt_began();
-        let reply = outlet.send(&request).await;
-        figures.attempt_ended(clock::steady().duration_since(began));
-        let outcome = outlet.outcome(&reply);
-        outlet.heed(lane, &attempt, &outcome);
-        let now = clock::now();
-        let word = outcome_word(&outcome);
-        figures.outcome(outlet.tenant(), word);
-        journal::attempted(&id, word);
-        let step = delivery::after(
-            outcome,
-            attempt.tried(),
-            outlet.policy(),
-            now,
-            fastrand::f64(),
-        );
-        let due_at = match &step {
-            Step::Again { not_before, .. } => Some(not_before.as_millis()),
-            Step::Done { .. } => None,
-        };
-        store.record(attempt, step, now).await?;
-        // Only once it is on disk, where the feeder will look for it.
-        if let Some(due_at) = due_at {
-            self.progress.next_due.fetch_min(due_at, Ordering::AcqRel);
+        end
+    }
+
+    fn record(&self, verdicts: Vec<Verdict>, ends: Vec<Recorded>) {
+        let dispatch = Arc::clone(&self.dispatch);
+        let under_way = Arc::clone(&self.under_way);
+        self.task(async move {
+            if !verdicts.is_empty()
+                && let Err(error) = dispatch.store.record(verdicts, clock::now()).await
+            {
+                return Event::Failed(error);
+            }
+            crash::point("send-recorded");
+            let count = ends.iter().map(|end| end.going.items.len()).sum();
+            under_way.fetch_sub(count, Ordering::AcqRel);
+            dispatch.changed.notify_one();
+            Event::Recorded(ends)
+        });
+    }
+
+    /// Tells why batches stand still, and keeps what senders have learned.
+    async fn tell(&mut self) -> Result<(), Error> {
+        let now = self.now();
+        *lock(&self.dispatch.held) = self.sending.held(now);
+        let mut views = self.sending.views(now);
+        self.name_limits(&mut views);
+        self.dispatch.sight.show(views);
+        for batch in self.sending.without_sender() {
+            if self.without_sender.insert(batch.clone()) {
+                journal::sender_missing(&batch);
+            }
+        }
+        for (tenant, number, rate) in self.sending.learned() {
+            let key = (tenant.clone(), number.clone());
+            if self.rates.get(&key).copied() != rate {
+                match rate {
+                    Some(rate) => drop(self.rates.insert(key, rate)),
+                    None => drop(self.rates.remove(&key)),
+                }
+                self.dispatch.store.learn_rate(tenant, number, rate).await?;
+            }
         }
         Ok(())
     }
+
+    /// Says which rates are whose: the loop knows only the lowest.
+    fn name_limits(&self, views: &mut Views) {
+        let limits = self.dispatch.steering.limits();
+        for (sender, view) in &mut views.senders {
+            let outlet = self.dispatch.outlets.get(&sender.0);
+            if let Some(set) = outlet.and_then(|outlet| outlet.rate(&sender.1)) {
+                view.configured_rate = set;
+            }
+            view.operators_rate = limits.get(sender).copied();
+        }
+    }
+
+    fn note(&self, notice: &Notice) {
+        match notice {
+            Notice::Opened(tenant, gate, open) => {
+                let wait = open.until.as_millis() - clock::now().as_millis();
+                let seconds = u64::try_from(wait / 1_000).unwrap_or(0);
+                journal::held(tenant, &gate.named(), &open.reason, seconds);
+            }
+            Notice::Closed(gate) => {
+                journal::released(&gate.named());
+                self.hasten(self.sending.behind(gate));
+            }
+            Notice::Throttled {
+                tenant,
+                rate,
+                rest,
+                reason,
+                ..
+            } => {
+                journal::throttled(tenant, *rate, rest.as_secs(), reason);
+            }
+        }
+    }
+}
+
+/// Lets requests leave and brings their answers.
+#[derive(Clone)]
+struct Sender {
+    dispatch: Arc<Dispatch>,
+    events: mpsc::Sender<Event>,
+    under_way: Arc<AtomicUsize>,
+    epoch: Instant,
+}
+
+impl Sender {
+    fn now(&self) -> Now {
+        Now {
+            steady: steady_since(self.epoch),
+            wall: clock::now(),
+        }
+    }
+
+    async fn send(self, mut going: Going, begun: Vec<bool>) {
+        let outlet = self.dispatch.outlets.get(&going.tenant).map(Arc::clone);
+        let all = going.items.len();
+        let mut of_begun = begun.iter();
+        let lost: Vec<Item> = going
+            .items
+            .extract_if(.., |_| !of_begun.next().copied().unwrap_or(false))
+            .collect();
+        let request = outlet.as_ref().filter(|_| !going.items.is_empty());
+        let request = request.and_then(|outlet| Some((outlet, outlet.request(&going)?)));
+        let Some((outlet, request)) = request else {
+            let batch = going.batch.clone();
+            going.items.extend(lost);
+            self.under_way.fetch_sub(all, Ordering::AcqRel);
+            let end = Recorded {
+                going,
+                again: Vec::new(),
+                closed: 0,
+            };
+            drop(self.events.send(Event::Recorded(vec![end])).await);
+            // It may have been cancelled.
+            let gone = match self.dispatch.store.plan(batch.clone()).await {
+                Ok(Some(_)) => return,
+                Ok(None) => Event::Gone(batch),
+                Err(error) => Event::Failed(error),
+            };
+            return drop(self.events.send(gone).await);
+        };
+        if crash::fault("outcome-early") {
+            let accept = |attempt: Attempt| Verdict {
+                step: Step::Done {
+                    state: State::Accepted,
+                    provider_id: attempt.id().to_string(),
+                    reason: None,
+                    in_row: false,
+                },
+                attempt,
+            };
+            let early = going.attempts().into_iter().map(accept).collect();
+            drop(self.dispatch.store.record(early, clock::now()).await);
+        }
+        let figures = &self.dispatch.figures;
+        figures.attempt_began();
+        let leaves = Mutex::new(self.now());
+        let may_leave = async {
+            outlet.may_leave(&going, || steady_since(self.epoch)).await;
+            *lock(&leaves) = self.now();
+            crash::point("send-begun");
+        };
+        let reply = outlet.send(&request, may_leave).await;
+        let left_at = *lock(&leaves);
+        let took = self.now().steady.saturating_sub(left_at.steady);
+        figures.attempt_ended(took);
+        crash::point("send-answered");
+        let outcomes = outlet.outcomes(&reply, &going);
+        for (item, outcome) in going.items.iter().zip(&outcomes) {
+            let word = outcome_word(outcome);
+            figures.outcome(outlet.tenant(), word);
+            if journal::tells_attempts() {
+                journal::attempted(&item.attempt(&going.batch).id(), word);
+            }
+        }
+        let mut begun = vec![true; going.items.len()];
+        begun.extend(lost.iter().map(|_| false));
+        going.items.extend(lost);
+        let answered = Answered {
+            going,
+            begun,
+            outcomes,
+            left_at,
+        };
+        drop(self.events.send(Event::Answered(Box::new(answered))).await);
+    }
+}
+
+/// What cannot be read from the store may be readable later; a writer that failed ends the daemon
+/// by itself.
+fn told(batch: &BatchId, error: Error) -> Result<(), Error> {
+    if matches!(error, Error::Read(_)) {
+        journal::batch_stuck(batch, &super::chain(&error));
+        return Ok(());
+    }
+    Err(error)
 }
 
 fn outcome_word(outcome: &Outcome) -> &'static str {

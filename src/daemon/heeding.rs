@@ -15,32 +15,65 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::task::spawn_blocking;
+use tokio::sync::Semaphore;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::checksums;
 use super::intake::Desk;
 use super::journal;
+use super::steering::Steering;
 use crate::batch::name::{Companion, DropFolder};
 use crate::batch::origin::Unread;
 use crate::batch::{BatchId, TenantName, verdict};
-use crate::clock;
 use crate::delivery::standing::{BatchStanding, BatchState};
 use crate::inbox::companion::{self, Checksum};
 use crate::inbox::{self, Age, Drops, Found, Inbox, Trigger, What};
 use crate::report;
 use crate::store::{self, FileName, Heard, Newest, Store};
+use crate::{clock, crash};
+
+mod wishes;
+
+use wishes::wish_of;
 
 /// Checksums of files that are remembered while a companion waits beside them.
 const SUMS_MAX: usize = 1_000;
+
+/// Files that are read at a time for their checksums, of all tenants.
+static SUMS: Semaphore = Semaphore::const_new(2);
+
+/// How long the loop waits for a checksum: what another tenant wants stopped does not wait longer.
+const SUM_WAIT: Duration = Duration::from_millis(50);
+
+/// How soon it looks again for one that takes longer.
+const SUM_LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Of which file a checksum is, and of which kind.
+type SumKey = (BatchId, Companion);
+
+/// What was heard before and may still lie there.
+type Earlier = [(BatchId, DropFolder, Heard)];
 
 /// Hears the companions of one tenant.
 #[derive(Debug)]
 pub(super) struct Heeding {
     tenant: TenantName,
     desk: Arc<Desk>,
+    steering: Arc<Steering>,
     /// So that a large file is not read again with every sweep.
-    sums: HashMap<(BatchId, Companion), Option<String>>,
+    sums: HashMap<SumKey, Option<String>>,
+    /// The one that is being taken.
+    coming_sum: Option<(SumKey, JoinHandle<Option<String>>)>,
+}
+
+/// The checksum of a file.
+enum Sum {
+    /// It is being taken.
+    Coming,
+    /// As it was uploaded; `None` when nobody has the file any more.
+    Known(Option<String>),
 }
 
 /// What came of hearing companions.
@@ -50,6 +83,8 @@ pub(super) struct Heeded {
     pub(super) refused: Vec<Found>,
     /// Whether a batch may begin, or changed.
     pub(super) started: bool,
+    /// How soon some have to be looked at again.
+    pub(super) again: Option<Duration>,
 }
 
 /// What is done with a companion.
@@ -66,11 +101,13 @@ enum Then {
 }
 
 impl Heeding {
-    pub(super) fn new(tenant: TenantName, desk: Arc<Desk>) -> Self {
+    pub(super) fn new(tenant: TenantName, (desk, steering): (Arc<Desk>, Arc<Steering>)) -> Self {
         Self {
             tenant,
             desk,
+            steering,
             sums: HashMap::new(),
+            coming_sum: None,
         }
     }
 
@@ -84,44 +121,58 @@ impl Heeding {
         let mut heeded = Heeded::default();
         let earlier = store.heard(self.tenant.clone()).await?;
         self.forget_gone(store, &earlier).await?;
-        for found in companions {
-            let What::Heed { kind, age, .. } = found.what else {
+        let is_wish = |found: &Found| wish_of(found).is_some();
+        let (wishes, others): (Vec<Found>, Vec<Found>) = companions.into_iter().partition(is_wish);
+        // First, since reading what others are about may take a while.
+        self.steer((store, inbox), (wishes, &earlier), &mut heeded)
+            .await?;
+        for found in others {
+            let What::Heed { kind, .. } = found.what else {
                 continue;
             };
             let one = heard(&found, kind);
-            let known = earlier
-                .iter()
-                .find(|(_, folder, other)| *folder == found.folder && *other == one);
-            let then = match known {
-                Some((batch, _, _)) => Then::Heard(batch.clone()),
+            let then = match known(&earlier, &found, &one) {
+                Some(batch) => Then::Heard(batch),
                 None if kind == Companion::Done => self.done(store, &found, &mut heeded).await?,
-                None => self.sum(store, inbox, &found).await?,
+                None => self.sum(store, (inbox, &mut heeded), &found).await?,
             };
-            match then {
-                Then::Refuse(why) => heeded.refused.push(Found {
-                    what: What::Refuse(why),
-                    ..found
-                }),
-                // Its sender may still be looking at it.
-                Then::Heard(batch) if age > Age::Fresh => {
-                    if self.remove(inbox, &found).await {
-                        store.cleared(batch, one).await?;
-                    }
-                }
-                Then::Gone if age > Age::Fresh => drop(self.remove(inbox, &found).await),
-                Then::Wait | Then::Heard(_) | Then::Gone => {}
-            }
+            self.settle((store, inbox), (found, then), &mut heeded)
+                .await?;
         }
         Ok(heeded)
     }
 
+    /// Does what was decided about a companion.
+    async fn settle(
+        &self,
+        (store, inbox): (&Store, &Inbox),
+        (found, then): (Found, Then),
+        heeded: &mut Heeded,
+    ) -> Result<(), store::Error> {
+        let What::Heed { kind, age, .. } = found.what else {
+            return Ok(());
+        };
+        match then {
+            Then::Refuse(why) => heeded.refused.push(Found {
+                what: What::Refuse(why),
+                ..found
+            }),
+            // Its sender may still be looking at it.
+            Then::Heard(batch) if age > Age::Fresh => {
+                if self.remove(inbox, &found).await {
+                    store.cleared(batch, heard(&found, kind)).await?;
+                    crash::point("companion-cleared");
+                }
+            }
+            Then::Gone if age > Age::Fresh => drop(self.remove(inbox, &found).await),
+            Then::Wait | Then::Heard(_) | Then::Gone => {}
+        }
+        Ok(())
+    }
+
     /// A companion that was heard and does not lie there any more needs not to be remembered. The
     /// folder is looked at after it was heard: one that came since the sweep is not gone.
-    async fn forget_gone(
-        &self,
-        store: &Store,
-        earlier: &[(BatchId, DropFolder, Heard)],
-    ) -> Result<(), store::Error> {
+    async fn forget_gone(&self, store: &Store, earlier: &Earlier) -> Result<(), store::Error> {
         for (batch, folder, one) in earlier {
             let (root, at, name) = (self.desk.root.clone(), *folder, one.name.clone());
             let lies = spawn_blocking(move || Drops::open(&root)?.identity(at, &name));
@@ -171,7 +222,7 @@ impl Heeding {
     async fn sum(
         &mut self,
         store: &Store,
-        inbox: &Inbox,
+        (inbox, heeded): (&Inbox, &mut Heeded),
         found: &Found,
     ) -> Result<Then, store::Error> {
         let What::Heed {
@@ -201,8 +252,13 @@ impl Heeding {
         let Some(checksum) = self.read(found, kind).await else {
             return Ok(Then::Wait);
         };
-        let Some(of_file) = self.sum_of(inbox, &newest.standing, kind).await else {
-            return Ok(lonely);
+        let of_file = match self.sum_of(inbox, &newest.standing, kind).await {
+            Sum::Known(Some(of_file)) => of_file,
+            Sum::Known(None) => return Ok(lonely),
+            Sum::Coming => {
+                heeded.again = heeded.again.or(Some(SUM_LOOK_EVERY));
+                return Ok(Then::Wait);
+            }
         };
         let first = !newest.heard.contains(&kind);
         let fits = checksum.sum.as_ref() == Some(&of_file);
@@ -267,34 +323,63 @@ impl Heeding {
         }))
     }
 
-    /// The checksum of a batch's file as it was uploaded; `None` when nobody has the file any more.
-    async fn sum_of(
-        &mut self,
+    /// The checksum of a batch's file as it was uploaded. A large file is read beside the loop, one
+    /// at a time.
+    async fn sum_of(&mut self, inbox: &Inbox, standing: &BatchStanding, kind: Companion) -> Sum {
+        let key = (standing.arrival.batch.clone(), kind);
+        if let Some(known) = self.sums.get(&key) {
+            return Sum::Known(known.clone());
+        }
+        if let Some((of, coming)) = self.coming_sum.take() {
+            if !coming.is_finished() {
+                self.coming_sum = Some((of, coming));
+                return Sum::Coming;
+            }
+            let sum = coming.await.ok().flatten();
+            self.know(of, sum);
+            // It may have been this one; if not, this one begins with the next look.
+            return match self.sums.get(&key) {
+                Some(known) => Sum::Known(known.clone()),
+                None => Sum::Coming,
+            };
+        }
+        let mut coming = self.begin_sum(inbox, standing, kind);
+        let Ok(sum) = tokio::time::timeout(SUM_WAIT, &mut coming).await else {
+            self.coming_sum = Some((key, coming));
+            return Sum::Coming;
+        };
+        let sum = sum.ok().flatten();
+        self.know(key, sum.clone());
+        Sum::Known(sum)
+    }
+
+    fn know(&mut self, key: SumKey, sum: Option<String>) {
+        if self.sums.len() >= SUMS_MAX {
+            self.sums.clear();
+        }
+        self.sums.insert(key, sum);
+    }
+
+    fn begin_sum(
+        &self,
         inbox: &Inbox,
         standing: &BatchStanding,
         kind: Companion,
-    ) -> Option<String> {
-        let arrival = standing.arrival.clone();
-        let key = (arrival.batch.clone(), kind);
-        if let Some(known) = self.sums.get(&key) {
-            return known.clone();
-        }
-        let inbox = inbox.clone();
+    ) -> JoinHandle<Option<String>> {
+        let (inbox, arrival) = (inbox.clone(), standing.arrival.clone());
         let whatsapp = self.desk.root.join("whatsapp");
-        let sum = spawn_blocking(move || {
+        let sum = move || {
             let kept = ["processed", "errors"]
                 .map(|folder| whatsapp.join(report::path(&arrival, folder, "")));
             let file = inbox
                 .content(&arrival)
                 .or_else(|| kept.iter().find_map(|path| std::fs::File::open(path).ok()))?;
             companion::sum_of(file, kind).ok()
-        });
-        let sum = sum.await.ok().flatten();
-        if self.sums.len() >= SUMS_MAX {
-            self.sums.clear();
-        }
-        self.sums.insert(key, sum.clone());
-        sum
+        };
+        tokio::spawn(async move {
+            let _turn = SUMS.acquire().await;
+            spawn_blocking(sum).await.ok().flatten()
+        })
     }
 
     /// The companion as it lies there, if it still is what the sweep has seen.
@@ -333,6 +418,13 @@ impl Heeding {
             name: name.into(),
         }
     }
+}
+
+/// The batch about which a companion was heard before.
+fn known(earlier: &Earlier, found: &Found, one: &Heard) -> Option<BatchId> {
+    let mut earlier = earlier.iter();
+    let found = earlier.find(|(_, folder, other)| *folder == found.folder && other == one);
+    found.map(|(batch, _, _)| batch.clone())
 }
 
 fn heard(found: &Found, kind: Companion) -> Heard {

@@ -178,9 +178,15 @@ impl Intake {
         Ok(())
     }
 
+    /// Gives what a stop left in the spool its row, and removes what belongs to batches that ended.
+    pub(super) async fn clear_up(&self) -> Result<(), store::Error> {
+        self.receive().await?;
+        self.release_ended().await
+    }
+
     /// Forgets what a stop left in the spool between the end of a batch and the removal of its
     /// file.
-    pub(super) async fn release_ended(&self) -> Result<(), store::Error> {
+    async fn release_ended(&self) -> Result<(), store::Error> {
         for tenant in self.desks.keys() {
             let whose = tenant.clone();
             let held = self.with_inbox(move |inbox| inbox.held(&whose)).await?;
@@ -221,6 +227,9 @@ impl Intake {
         checks.spawn(Arc::clone(&this).keep_templates_shown());
         let tenants: Vec<TenantName> = this.desks.keys().cloned().collect();
         while !this.stop.is_cancelled() {
+            if !this.wait_for_room().await {
+                break;
+            }
             this.receive().await?;
             for (arrival, state) in this.store.unchecked(tenants.clone()).await? {
                 let interrupted = state == BatchState::Checking;
@@ -268,6 +277,16 @@ impl Intake {
         // A check that is cut off begins anew at the next start.
         let _ = tokio::time::timeout(STOP_MAX, checks.wait()).await;
         Ok(())
+    }
+
+    /// Waits until something can be begun; says whether to go on.
+    async fn wait_for_room(&self) -> bool {
+        let mut room = self.store.room();
+        tokio::select! {
+            () = self.stop.cancelled() => false,
+            // A writer that is gone ends the daemon by itself.
+            has_room = room.wait_for(|has_room| *has_room) => has_room.is_ok(),
+        }
     }
 
     async fn check(&self, arrival: &Arrival, desk: Arc<Desk>) -> Result<(), Error> {
@@ -435,10 +454,20 @@ impl Intake {
 
     /// Has a tenant's drop folders looked at: what lies there has a meaning that it had not before.
     fn want_look(&self, tenant: &TenantName) {
-        if let Some(desk) = self.desks.get(tenant) {
-            desk.look_wanted.store(true, Ordering::Release);
-            self.look.notify_one();
-        }
+        want_look((&self.desks, &self.look), tenant);
+    }
+
+    /// Has the drop folders of a tenant looked at whom the door has told of a file that steers.
+    pub(super) fn steered(&self) -> impl Fn(&TenantName) + Send + Sync + 'static {
+        let (desks, look) = (self.desks.clone(), Arc::clone(&self.look));
+        move |tenant| want_look((&desks, &look), tenant)
+    }
+}
+
+fn want_look((desks, look): (&BTreeMap<TenantName, Arc<Desk>>, &Notify), tenant: &TenantName) {
+    if let Some(desk) = desks.get(tenant) {
+        desk.look_wanted.store(true, Ordering::Release);
+        look.notify_one();
     }
 }
 

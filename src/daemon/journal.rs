@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 
 use tracing::{debug, error, info, warn};
 
-use crate::batch::{Arrival, BatchId, Fault, TenantName};
+use crate::batch::{Arrival, BatchId, Fault, Moment, TenantName};
 use crate::delivery::Reason;
 use crate::delivery::standing::BatchStanding;
+use crate::delivery::steering::{Pause, Subject};
 
 /// The SFTP door is open.
 pub fn listening(sftp: SocketAddr) {
@@ -154,6 +155,27 @@ pub fn held(tenant: &TenantName, scope: &str, reason: &Reason, seconds: u64) {
     warn!(tenant.name = %tenant, scope, reason = %code, seconds, "tenant {tenant}: {scope} holds for {seconds} s: {}", reason.title);
 }
 
+/// What held does so no more.
+pub fn released(scope: &str) {
+    info!(scope, "{scope} holds no more: messages go again");
+}
+
+/// A sender goes slower because its provider asked for it.
+pub fn throttled(tenant: &TenantName, rate: f64, seconds: u64, reason: &Reason) {
+    let code = &reason.code;
+    warn!(tenant.name = %tenant, rate, seconds, reason = %code, "tenant {tenant}: a sender rests for {seconds} s and goes on with {rate:.1} messages a second: {}", reason.title);
+}
+
+/// Messages cannot be read back from the store.
+pub fn chunk_damaged(batch: &BatchId) {
+    error!(batch.id = %batch, "messages of batch {batch} cannot be read back from the store; at the third try they are set aside as failed, and the rest goes on");
+}
+
+/// Whether somebody reads of each attempt.
+pub fn tells_attempts() -> bool {
+    tracing::enabled!(tracing::Level::DEBUG)
+}
+
 /// One attempt has its outcome.
 pub fn attempted(attempt: &crate::delivery::AttemptId, outcome: &str) {
     debug!(attempt.id = %attempt, outcome, "attempt {attempt}: {outcome}");
@@ -162,6 +184,72 @@ pub fn attempted(attempt: &crate::delivery::AttemptId, outcome: &str) {
 /// Nothing of a batch is left to send.
 pub fn finished(batch: &BatchId) {
     info!(batch.id = %batch, "batch {batch} finished: nothing is left to send");
+}
+
+/// Somebody has paused something.
+pub fn paused(pause: &Pause) {
+    let (scope, by) = (pause.subject.scope(), pause.by.as_str());
+    let until = pause.until.map(|until| until.to_string());
+    let until = until.as_deref().unwrap_or("it is resumed");
+    info!(
+        scope,
+        by,
+        until,
+        "{} is paused by the {by} until {until}",
+        named(&pause.subject)
+    );
+}
+
+/// A pause has ended.
+pub fn resumed(subject: &Subject, by: &str) {
+    let scope = subject.scope();
+    info!(
+        scope,
+        by,
+        "{} goes on: its pause was ended by {by}",
+        named(subject)
+    );
+}
+
+/// A command of the operator's could not be carried out.
+pub fn command_failed(why: &str) {
+    error!("a command could not be carried out: {why}");
+}
+
+/// A batch was cancelled.
+pub fn cancelled(batch: &BatchId, left: u64, in_flight: u64) {
+    info!(batch.id = %batch, left, in_flight, "batch {batch} cancelled: {left} messages are not sent, {in_flight} were in flight");
+}
+
+/// What waited for another try is tried at once.
+pub fn retried(subject: &Subject, messages: u64) {
+    let scope = subject.scope();
+    info!(
+        scope,
+        messages,
+        "{}: {messages} messages that waited are tried again",
+        named(subject)
+    );
+}
+
+/// A sender has another rate than its settings say, or again the one that they say.
+pub fn limited(tenant: &TenantName, per_second: Option<f64>) {
+    match per_second {
+        Some(rate) => {
+            info!(tenant.name = %tenant, rate, "a sender of tenant {tenant} is limited to {rate} messages a second");
+        }
+        None => {
+            info!(tenant.name = %tenant, "a sender of tenant {tenant} is no longer limited");
+        }
+    }
+}
+
+/// A subject as it may stand here: without a number.
+fn named(subject: &Subject) -> String {
+    match subject {
+        Subject::Sender { tenant, .. } => format!("a sender of tenant {tenant}"),
+        other => other.to_string(),
+    }
 }
 
 /// All reports of a batch are in place.
@@ -174,6 +262,7 @@ pub fn ended(standing: &BatchStanding) {
         unknown = counts.unknown,
         invalid = counts.invalid,
         expired = counts.expired,
+        cancelled = counts.cancelled,
         "batch {batch} ended {}: its reports are in place", standing.state.as_str()
     );
 }
@@ -181,6 +270,34 @@ pub fn ended(standing: &BatchStanding) {
 /// A report could not be written; it is tried again.
 pub fn report_failed(batch: &BatchId, why: &str) {
     error!(batch.id = %batch, "reports of batch {batch} could not be written and will be tried again: {why}");
+}
+
+/// What was old has gone.
+pub fn purged(tenant: &TenantName, kind: &'static str, count: u64) {
+    let what = match kind {
+        "content" => "the content of old batches",
+        "history" => "the history of old batches",
+        "processed" => "old files in processed",
+        _ => "old files in results and errors",
+    };
+    info!(tenant.name = %tenant, kind, count, "tenant {tenant}: {what} has gone by age: {count}");
+}
+
+/// Something old could not be removed; it is tried again.
+pub fn purge_failed(tenant: &TenantName, why: &str) {
+    error!(tenant.name = %tenant, "something old of tenant {tenant} could not be removed and will be tried again: {why}");
+}
+
+/// The wall clock has gone ahead further than it can be believed.
+pub fn clock_doubted(believed_at: Moment, now: Moment) {
+    warn!(
+        "the wall clock says {now} and was last believed at {believed_at}: in case it is wrong, nothing is deleted by age until it has been so for a day"
+    );
+}
+
+/// The wall clock is believed again.
+pub fn clock_believed() {
+    info!("the wall clock is believed again: what is old is deleted");
 }
 
 /// The spool could not be looked at; it is tried again.

@@ -10,12 +10,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::admin::socket::{CarryOut, Socket};
 use crate::admin::{Admin, Figures, Readiness};
 use crate::batch::TenantName;
 use crate::clock;
@@ -30,6 +32,7 @@ use crate::{admin, disk, report};
 
 pub mod checking;
 mod checksums;
+pub mod desk;
 mod dispatch;
 mod heeding;
 mod intake;
@@ -38,16 +41,31 @@ pub mod offline;
 mod outlet;
 mod publishing;
 mod reporting;
+mod retention;
+mod room;
+mod sight;
+mod steering;
 pub mod templates;
 mod watching;
 
+use desk::OperatorDesk;
 use dispatch::Dispatch;
 use intake::{Desk, Intake};
 use outlet::Outlet;
 use publishing::{Office, Publisher};
 use reporting::Reporting;
+use retention::{Household, Retiring};
+use sight::Sight;
+use steering::Steering;
 use templates::Shelf;
 use watching::Watching;
+
+/// How long commands under way may take to end when the daemon stops.
+const SOCKET_STOP_MAX: Duration = Duration::from_millis(500);
+
+/// How long a start waits for a data folder that another process holds, and how often it looks.
+const LOCK_WAIT: Duration = Duration::from_secs(3);
+const LOCK_LOOK: Duration = Duration::from_millis(100);
 
 /// The service cannot start, or cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -163,11 +181,27 @@ pub struct Daemon {
     inbox: Inbox,
     door: Door,
     admin: Option<Admin>,
+    socket: Socket,
     sandbox: Option<Sandbox>,
     outlets: BTreeMap<TenantName, Arc<Outlet>>,
     figures: Arc<Figures>,
     /// Held for as long as the service lives.
     lock: File,
+}
+
+/// What the loops and the socket need for steering.
+struct Steered {
+    steering: Arc<Steering>,
+    sight: Arc<Sight>,
+    desk: Arc<OperatorDesk>,
+}
+
+/// The desk as the socket knows it.
+fn carrying_out(desk: Arc<OperatorDesk>) -> CarryOut {
+    Arc::new(move |asked| {
+        let desk = Arc::clone(&desk);
+        Box::pin(async move { desk.answer(&asked).await })
+    })
 }
 
 /// What a running service has done so far.
@@ -187,7 +221,7 @@ impl Tally {
 /// Sets the service up: everything that can be wrong is found here, and nothing is sent yet.
 pub async fn start(config: Config) -> Result<Daemon, Error> {
     disk::keep_from_others();
-    let lock = take_lock(&config.data_dir)?;
+    let lock = take_lock(&config.data_dir).await?;
     if let Err(error) = disk::allow_many_open_files() {
         journal::few_open_files(&chain(&error));
     }
@@ -232,6 +266,7 @@ pub async fn start(config: Config) -> Result<Daemon, Error> {
         Some(listen) => Some(Admin::open(&admin::Settings { listen }).await?),
         None => None,
     };
+    let socket = Socket::open(&config.data_dir)?;
     let door = sftp::open(sftp::Settings {
         listen: config.sftp_listen,
         host_keys_dir: config.data_dir.join("host-keys"),
@@ -259,6 +294,7 @@ pub async fn start(config: Config) -> Result<Daemon, Error> {
         inbox,
         door,
         admin,
+        socket,
         sandbox,
         outlets,
         figures,
@@ -282,54 +318,76 @@ impl Daemon {
         Tally(Arc::clone(&self.figures))
     }
 
+    /// What is steered, and the desk that carries commands out.
+    async fn steered(
+        &self,
+        intake: &Intake,
+        sending: &Arc<Notify>,
+        reporting: &Arc<Notify>,
+    ) -> Result<Steered, Error> {
+        let nudged = (Arc::clone(sending), Arc::clone(reporting));
+        let steering = Steering::load(self.store.clone(), Arc::clone(&self.figures), nudged);
+        let (steering, sight) = (Arc::new(steering.await?), Arc::<Sight>::default());
+        let parts = (
+            self.store.clone(),
+            Arc::clone(&steering),
+            Arc::clone(&sight),
+        );
+        let desk = OperatorDesk::new(parts, &self.config.tenants, &intake.desks);
+        Ok(Steered {
+            steering,
+            sight,
+            desk: Arc::new(desk),
+        })
+    }
+
     /// Runs until `stop` is cancelled or something fails that must not be run without, then drains.
     pub async fn run(self, stop: CancellationToken) -> Result<(), Error> {
-        let arrived = Arc::new(Notify::new());
-        let admitted = Arc::new(Notify::new());
-        let changed = Arc::new(Notify::new());
-        let alarm = Alarm::default();
         let tenants_dir = self.config.data_dir.join("tenants");
-        for note in &self.config.notes {
-            journal::noted(note);
-        }
-        let intake = Intake {
-            store: self.store.clone(),
-            inbox: self.inbox.clone(),
-            desks: desks(&self.config.tenants, &tenants_dir),
-            figures: Arc::clone(&self.figures),
-            arrived: Arc::clone(&arrived),
-            admitted: Arc::clone(&admitted),
-            changed: Arc::clone(&changed),
-            look: Arc::default(),
-            alarm: alarm.clone(),
-            stop: stop.clone(),
-        };
+        self.config.notes.iter().for_each(|n| journal::noted(n));
+        let intake = self.intake(&tenants_dir, &stop);
+        let [arrived, admitted, changed] =
+            [&intake.arrived, &intake.admitted, &intake.changed].map(Arc::clone);
+        let alarm = intake.alarm.clone();
         let watching = Watching::beside(&intake);
         // What a crash left in the spool has its row before anybody can add to it.
-        intake.receive().await?;
-        intake.release_ended().await?;
-        let offices = offices(
-            &self.config.tenants,
-            &tenants_dir,
-            &intake.desks,
-            &self.outlets,
-        );
+        tokio::select! {
+            // On a full disk it waits for room.
+            () = stop.cancelled() => return Ok(()),
+            cleared = intake.clear_up() => cleared?,
+        }
+        let offices = offices(&self.config.tenants, &tenants_dir, &intake.desks);
+        let held = dispatch::Held::default();
+        self.tell_of_room(&stop);
+        let steered = self.steered(&intake, &admitted, &changed).await?;
+        watching.steer_first(&steered.steering).await?;
+        let door = self.door.steered_by(intake.steered());
+        let heard = Arc::clone(&steered.steering);
         let dispatch = Dispatch {
             store: self.store.clone(),
+            steering: Arc::clone(&steered.steering),
+            sight: Arc::clone(&steered.sight),
             outlets: self.outlets,
             figures: Arc::clone(&self.figures),
             admitted,
             changed: Arc::clone(&changed),
+            held: Arc::clone(&held),
             alarm: alarm.clone(),
             stop: stop.clone(),
         };
         // The reports and the providers' stand-in outlive the sending, whose ends they are.
         let last = CancellationToken::new();
+        let retiring = Retiring {
+            households: households(&self.config.tenants, &offices),
+            ..Retiring::beside(&intake)
+        };
         let reporting = Reporting {
             store: self.store.clone(),
             inbox: self.inbox.clone(),
             offices,
             publisher: Publisher::new(self.store.clone(), self.inbox.clone()),
+            held,
+            desk: Arc::clone(&steered.desk),
             changed,
             alarm: alarm.clone(),
             stop: last.clone(),
@@ -341,19 +399,16 @@ impl Daemon {
             journal::admin_listening(admin.address());
             tokio::spawn(admin.serve(Arc::clone(&self.figures), last.clone()))
         });
-        let logins = self
-            .config
-            .tenants
-            .iter()
-            .flat_map(|t| t.logins.clone())
-            .collect();
-        let (_keep, logins) = watch::channel(Arc::new(logins));
-        journal::listening(self.door.address());
-        let mut door = tokio::spawn(self.door.serve(logins, arrived, stop.clone()));
+        let socket = tokio::spawn(self.socket.serve(carrying_out(steered.desk), last.clone()));
+        let (_keep, logins) = watch::channel(Arc::new(logins(&self.config.tenants)));
+        journal::listening(door.address());
+        let mut door = tokio::spawn(door.serve(logins, arrived, stop.clone()));
         let mut intake = tokio::spawn(intake.run());
-        let mut watching = tokio::spawn(watching.run());
+        let mut watching = tokio::spawn(watching.run(heard));
         let mut dispatch = tokio::spawn(dispatch.run());
         let mut reporting = tokio::spawn(reporting.run());
+        let mut steering = tokio::spawn(steered.steering.run(stop.clone()));
+        let mut retiring = tokio::spawn(retiring.run());
         self.figures.ready(Readiness::Ready);
         // Whatever ends before it was told to has failed.
         let early = tokio::select! {
@@ -367,22 +422,74 @@ impl Daemon {
             end = &mut watching => ended(end, "the watch on drop folders").map(drop),
             end = &mut dispatch => ended(end, "the sending").map(drop),
             end = &mut reporting => ended(end, "the reporting").map(drop),
+            end = &mut steering => ended(end, "the steering").map(drop),
+            end = &mut retiring => ended(end, "the retention").map(drop),
         };
         self.figures.ready(Readiness::Draining);
         stop.cancel();
         early?;
         journal::stopping();
         join(door).await;
-        ended(watching.await, "the watch on drop folders")?;
-        ended(intake.await, "the intake")?;
+        let loops = [
+            (watching, "the watch on drop folders"),
+            (intake, "the intake"),
+            (retiring, "the retention"),
+            (steering, "the steering"),
+        ];
+        let_end(loops, &self.store).await?;
         let in_flight = ended(dispatch.await, "the sending")?;
         last.cancel();
         ended(reporting.await, "the reporting")?;
-        // Both end by themselves; nothing of theirs has to be waited for.
+        // Both end by themselves.
         drop((sandbox, admin));
+        // The name of the socket goes with it; a command that is still being asked is cut off.
+        let _ = tokio::time::timeout(SOCKET_STOP_MAX, socket).await;
         journal::stopped(in_flight);
         drop(self.lock);
         Ok(())
+    }
+}
+
+/// Waits for loops that need no room on the disk to end.
+async fn let_end<const N: usize>(
+    loops: [(JoinHandle<Result<(), store::Error>>, &'static str); N],
+    store: &Store,
+) -> Result<(), Error> {
+    let until = clock::steady() + room::WAITED_FOR_MAX;
+    for (task, what) in loops {
+        if let Some(end) = room::end_of(task, store, until).await {
+            ended(end, what)?;
+        }
+    }
+    Ok(())
+}
+
+fn logins(tenants: &[Tenant]) -> Vec<sftp::Login> {
+    tenants.iter().flat_map(|t| t.logins.clone()).collect()
+}
+
+impl Daemon {
+    /// Tells those who ask whether there is room on the disk.
+    fn tell_of_room(&self, stop: &CancellationToken) {
+        let data_dir = self.config.data_dir.clone();
+        let (store, figures) = (self.store.clone(), Arc::clone(&self.figures));
+        tokio::spawn(room::tell(data_dir, store, figures, stop.clone()));
+    }
+
+    /// The loop that takes files in, with all that it shares with the others.
+    fn intake(&self, tenants_dir: &Path, stop: &CancellationToken) -> Intake {
+        Intake {
+            store: self.store.clone(),
+            inbox: self.inbox.clone(),
+            desks: desks(&self.config.tenants, tenants_dir),
+            figures: Arc::clone(&self.figures),
+            arrived: Arc::default(),
+            admitted: Arc::default(),
+            changed: Arc::default(),
+            look: Arc::default(),
+            alarm: Alarm::default(),
+            stop: stop.clone(),
+        }
     }
 }
 
@@ -423,18 +530,26 @@ fn offices(
     tenants: &[Tenant],
     tenants_dir: &Path,
     desks: &BTreeMap<TenantName, Arc<Desk>>,
-    outlets: &BTreeMap<TenantName, Arc<Outlet>>,
 ) -> BTreeMap<TenantName, Arc<Office>> {
     let office = |tenant: &Tenant| {
         let office = Office {
             folder: tenants_dir.join(tenant.name.as_str()).join("whatsapp"),
             results: tenant.results,
             desk: Arc::clone(&desks[&tenant.name]),
-            outlet: outlets.get(&tenant.name).cloned(),
+            statuses: RwLock::default(),
         };
         (tenant.name.clone(), Arc::new(office))
     };
     tenants.iter().map(office).collect()
+}
+
+fn households(tenants: &[Tenant], offices: &BTreeMap<TenantName, Arc<Office>>) -> Vec<Household> {
+    let household = |tenant: &Tenant| Household {
+        tenant: tenant.name.clone(),
+        retention: tenant.retention,
+        office: Arc::clone(&offices[&tenant.name]),
+    };
+    tenants.iter().map(household).collect()
 }
 
 fn outlet(
@@ -454,7 +569,7 @@ fn outlet(
         name.clone(),
         adapter,
         client,
-        tenant.policy,
+        (tenant.policy, Arc::clone(&tenant.quiet_hours)),
         &tenant.senders,
     );
     Ok((name, Arc::new(outlet)))
@@ -466,16 +581,25 @@ fn folder(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
 }
 
 /// Takes the data folder for this process alone.
-fn take_lock(data_dir: &Path) -> Result<File, Error> {
+async fn take_lock(data_dir: &Path) -> Result<File, Error> {
     disk::make_folder(data_dir).map_err(folder("make", data_dir))?;
     let path = data_dir.join("lock");
     let lock = File::create(&path).map_err(folder("write", &path))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(fs::TryLockError::WouldBlock) => Err(Error::Held {
-            path: data_dir.into(),
-        }),
-        Err(fs::TryLockError::Error(source)) => Err(folder("lock", &path)(source)),
+    // One that was killed a moment ago may not be gone yet.
+    let until = clock::steady() + LOCK_WAIT;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(fs::TryLockError::WouldBlock) if clock::steady() < until => {
+                tokio::time::sleep(LOCK_LOOK).await;
+            }
+            Err(fs::TryLockError::WouldBlock) => {
+                return Err(Error::Held {
+                    path: data_dir.into(),
+                });
+            }
+            Err(fs::TryLockError::Error(source)) => return Err(folder("lock", &path)(source)),
+        }
     }
 }
 
@@ -510,9 +634,9 @@ fn lay_out(config: &Config, tenants_dir: &Path, spool_dir: &Path) -> Result<(), 
             disk::remove_drafts(&path).map_err(folder("clean", &path))?;
         }
         let path = root.join("README.txt");
-        if fs::read(&path).unwrap_or_default() != report::readme().as_bytes() {
-            disk::write_whole(&path, report::readme().as_bytes())
-                .map_err(folder("write", &path))?;
+        let readme = report::readme(tenant.retention);
+        if fs::read(&path).unwrap_or_default() != readme.as_bytes() {
+            disk::write_whole(&path, readme.as_bytes()).map_err(folder("write", &path))?;
         }
     }
     Ok(())

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::checking::{self, Checked, Keep, Wanted};
-use crate::batch::name::{Container, DropFolder, NameKind};
+use crate::batch::name::{Companion, Container, DropFolder, NameKind};
 use crate::batch::origin::{Origin, Unread};
 use crate::batch::read::{Checker, Rules};
 use crate::batch::template::Templates;
@@ -125,7 +125,7 @@ fn unread(name: &str, size_bytes: u64) -> Result<Container, Unread> {
         NameKind::Batch { .. } if size_bytes == 0 => Err(Unread::Empty),
         NameKind::Batch { container, .. } => Ok(container),
         NameKind::Encrypted => Err(Unread::Encrypted),
-        NameKind::Steering => Err(Unread::Steering),
+        NameKind::Companion(Companion::Steers(_)) => Err(Unread::Steering),
         NameKind::Unfinished | NameKind::Companion(_) => Err(Unread::Abandoned),
         NameKind::Other => Err(Unread::UnknownEnding),
     }

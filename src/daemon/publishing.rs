@@ -5,12 +5,11 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::outlet::Outlet;
 use crate::batch::origin::Origin;
 use crate::batch::read::{self, Checker, Form, Limits, Rules};
 use crate::batch::{Arrival, BatchId, retry_file};
@@ -35,6 +34,8 @@ pub(super) enum Error {
     Inbox(#[from] inbox::Error),
     #[error("failed to write `{path}`")]
     Write { path: PathBuf, source: io::Error },
+    #[error("failed to remove an old file from `{path}`")]
+    Remove { path: PathBuf, source: io::Error },
     #[error("writing a report panicked")]
     Panic,
 }
@@ -46,7 +47,8 @@ pub(super) struct Office {
     pub(super) folder: PathBuf,
     pub(super) results: report::Settings,
     pub(super) desk: Arc<super::intake::Desk>,
-    pub(super) outlet: Option<Arc<Outlet>>,
+    /// Written statuses hold it to read; who removes one by what it says, to write.
+    pub(super) statuses: RwLock<()>,
 }
 
 impl Office {

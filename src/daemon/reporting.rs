@@ -13,13 +13,15 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::desk::OperatorDesk;
+use super::dispatch::Held;
 use super::publishing::{Error, Office, Publisher, on_disk};
 use super::{Alarm, journal, lock};
 use crate::batch::{BatchId, Moment, TenantName};
 use crate::clock;
 use crate::delivery::standing::{BatchStanding, BatchState, Counts};
 use crate::inbox::Inbox;
-use crate::report::{self, Outlook};
+use crate::report::{self, Hindrance, Outlook};
 use crate::store::{self, Store};
 use crate::{crash, disk};
 
@@ -51,6 +53,9 @@ pub(super) struct Reporting {
     pub(super) inbox: Inbox,
     pub(super) offices: BTreeMap<TenantName, Arc<Office>>,
     pub(super) publisher: Publisher,
+    /// Why batches stand still.
+    pub(super) held: Held,
+    pub(super) desk: Arc<OperatorDesk>,
     /// Nudged when something about a batch has changed.
     pub(super) changed: Arc<Notify>,
     pub(super) alarm: Alarm,
@@ -60,9 +65,10 @@ pub(super) struct Reporting {
 /// The last status written for a batch.
 #[derive(Clone, Debug)]
 struct Told {
-    state: BatchState,
+    state: &'static str,
     counts: Counts,
     held: String,
+    warnings: usize,
     /// `None` to have it told again.
     at: Option<Instant>,
 }
@@ -148,17 +154,25 @@ impl Reporting {
         standing: &BatchStanding,
         told: Option<&Told>,
     ) -> Result<Option<Told>, Error> {
-        if standing.state == BatchState::Sending && standing.fault_count > 0 {
+        let sends = matches!(standing.state, BatchState::Sending | BatchState::Cancelling);
+        if sends && standing.fault_count > 0 {
             self.publisher.errors(office, standing).await?;
         }
-        let held = self.held(office, standing).await?;
+        let waits = || standing.waits_until(clock::now()).map(Hindrance::Scheduled);
+        let (hindrance, held) = match self.desk.hindrance(standing) {
+            Some((hindrance, why)) => (Some(hindrance), why),
+            None => (waits(), self.held(standing).await?),
+        };
+        let state = report::state_word(standing, hindrance);
         let now = clock::steady();
         if let Some(told) = told {
-            let same = told.counts == standing.counts && told.held == held;
+            let same = told.counts == standing.counts
+                && told.held == held
+                && told.warnings == standing.warnings.len();
             let soon = told
                 .at
                 .is_some_and(|at| now.duration_since(at) < STATUS_EVERY);
-            if told.state == standing.state && (same || soon) {
+            if told.state == state && (same || soon) {
                 return Ok(None);
             }
         }
@@ -168,26 +182,26 @@ impl Reporting {
             estimated_end_at: estimate(standing, clock::now()).filter(|_| held.is_empty()),
             files: self.files(standing).await?,
             held: held.clone(),
+            hindrance,
         };
         self.write_status(office, standing, &outlook).await?;
-        let (state, counts) = (standing.state, standing.counts);
+        let counts = standing.counts;
         Ok(Some(Told {
             state,
             counts,
             held,
+            warnings: standing.warnings.len(),
             at: Some(now),
         }))
     }
 
     /// Why a batch does not go on, and until when, in a sentence; empty when it does.
-    async fn held(&self, office: &Office, standing: &BatchStanding) -> Result<String, Error> {
-        if standing.waits_for_done {
-            let name = &standing.arrival.name;
-            return Ok(format!("it is checked once `{name}.done` lies beside it"));
+    async fn held(&self, standing: &BatchStanding) -> Result<String, Error> {
+        if matches!(standing.state, BatchState::Received | BatchState::Checking) {
+            return Ok(self.desk.held_before_sending(standing));
         }
         let batch = &standing.arrival.batch;
-        let outlet = office.outlet.as_ref();
-        let held = outlet.map(|outlet| outlet.held(batch)).unwrap_or_default();
+        let held = lock(&self.held).get(batch).cloned().unwrap_or_default();
         let stands_still = standing.state == BatchState::Sending
             && standing.counts.in_flight == 0
             && standing.counts.waiting() > 0;
@@ -308,8 +322,10 @@ impl Reporting {
         if !standing.superseded {
             names.push(format!("results/{}.status.json", standing.arrival.name));
         }
-        let folder = office.folder.clone();
+        let office = Arc::clone(office);
         on_disk(move || {
+            let folder = &office.folder;
+            let _others = office.statuses.read();
             names.iter().try_for_each(|name| {
                 disk::write_whole(&folder.join(name), &text).map_err(|source| Error::Write {
                     path: folder.join(name),

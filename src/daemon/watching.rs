@@ -16,8 +16,10 @@ use tokio_util::task::TaskTracker;
 
 use super::heeding::Heeding;
 use super::intake::{Desk, Intake};
+use super::steering::Steering;
 use super::{Alarm, journal, lock};
 use crate::batch::TenantName;
+use crate::batch::name::Companion;
 use crate::batch::origin::{Identity, Unread};
 use crate::inbox::watch::{Event, Watch};
 use crate::inbox::{self, Found, InHand, Inbox, Look, Lookout, Now, PutOff, Swept, Taking, What};
@@ -114,12 +116,38 @@ impl Watching {
         watching
     }
 
+    /// Carries out what steers and lies there at a start: it was answered for, and nothing that it
+    /// stops may begin before.
+    pub(super) async fn steer_first(&self, steering: &Arc<Steering>) -> Result<(), store::Error> {
+        for (tenant, desk) in &self.desks {
+            let mut lookout = lookout(tenant, desk);
+            let (inbox, now) = (self.inbox.clone(), now());
+            let swept =
+                tokio::task::spawn_blocking(move || lookout.sweep(&inbox, &InHand::default(), now));
+            // What cannot be looked at is told by the sweeps that come.
+            let Ok(Ok(swept)) = swept.await else { continue };
+            let steers = |found: &Found| {
+                let What::Heed { kind, .. } = found.what else {
+                    return false;
+                };
+                matches!(kind, Companion::Steers(_))
+            };
+            let wishes: Vec<Found> = swept.found.into_iter().filter(steers).collect();
+            if !wishes.is_empty() {
+                let desk = (Arc::clone(desk), Arc::clone(steering));
+                let mut heeding = Heeding::new(tenant.clone(), desk);
+                heeding.heed(&self.store, &self.inbox, wishes).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Looks until stopped.
-    pub(super) async fn run(mut self) -> Result<(), store::Error> {
+    pub(super) async fn run(mut self, steering: Arc<Steering>) -> Result<(), store::Error> {
         let mut watched = std::mem::take(&mut self.watched);
         let mut refreshed_at = clock::steady();
         let this = Arc::new(self);
-        let mut beats = this.beats();
+        let mut beats = this.beats(&steering);
         let copies = Arc::new(Semaphore::new(COPIES));
         let tasks = TaskTracker::new();
         while !this.stop.is_cancelled() {
@@ -147,18 +175,13 @@ impl Watching {
         Ok(())
     }
 
-    fn beats(&self) -> BTreeMap<TenantName, Beat> {
+    fn beats(&self, steering: &Arc<Steering>) -> BTreeMap<TenantName, Beat> {
         let now = clock::steady();
         let beat = |(tenant, desk): (&TenantName, &Arc<Desk>)| {
-            let lookout = Lookout::new(
-                tenant.clone(),
-                desk.root.clone(),
-                desk.inbox.waits(),
-                desk.rules.limits.bytes_max,
-            );
+            let shared = (Arc::clone(desk), Arc::clone(steering));
             let beat = Beat {
-                lookout: Some(lookout),
-                heeding: Heeding::new(tenant.clone(), Arc::clone(desk)),
+                lookout: Some(lookout(tenant, desk)),
+                heeding: Heeding::new(tenant.clone(), shared),
                 due: now,
                 swept_at: now,
                 failed: false,
@@ -266,6 +289,9 @@ impl Watching {
             if heeded.started {
                 self.arrived.notify_one();
                 self.changed.notify_one();
+            }
+            if let Some(wait) = heeded.again {
+                beat.hurry(wait);
             }
             files.extend(heeded.refused);
         }
@@ -439,6 +465,15 @@ impl Beat {
             }
         }
     }
+}
+
+fn lookout(tenant: &TenantName, desk: &Desk) -> Lookout {
+    Lookout::new(
+        tenant.clone(),
+        desk.root.clone(),
+        desk.inbox.waits(),
+        desk.rules.limits.bytes_max,
+    )
 }
 
 fn now() -> Now {

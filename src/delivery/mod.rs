@@ -11,9 +11,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::batch::{BatchId, Moment, Phone};
 
+pub mod breaker;
+pub mod lane;
 pub mod pace;
+pub mod retention;
 pub mod retry;
+pub mod sending;
 pub mod standing;
+pub mod steering;
+pub mod turns;
+pub mod view;
 pub mod window;
 
 /// One of the tenant's numbers, as a sender of messages.
@@ -28,7 +35,7 @@ pub struct Sender {
 }
 
 /// What a tenant wants done where the right answer depends on its trade.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Policy {
     /// What to do with a message that may have gone out.
     pub unknown: UnknownPolicy,
@@ -197,18 +204,59 @@ pub enum Scope {
     Message,
     /// Every message from this sender to this recipient.
     Recipient,
+    /// Every message of this sender, because it goes too fast.
+    Rate,
     /// Every message of this sender.
     Sender,
     /// Every message that uses this template.
     Template,
     /// Every message sent to this provider with these credentials.
     Credential,
+    /// Every message sent to this address.
+    Endpoint,
+}
+
+/// One try at one message, as it must be known to begin it and to judge it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// The batch.
+    pub batch: BatchId,
+    /// The message's index in it.
+    pub index: u64,
+    /// Which try it is, from 1.
+    pub attempt: u32,
+    /// How many of the tries before do not count, because the provider never looked at them.
+    pub uncounted: u32,
+    /// After this moment the message is not sent.
+    pub expires_at: Moment,
+    /// Whether an earlier attempt may have gone out.
+    pub possible_duplicate: bool,
+}
+
+impl Attempt {
+    /// Its name at the provider.
+    pub fn id(&self) -> AttemptId {
+        AttemptId {
+            batch: self.batch.clone(),
+            index: self.index,
+            attempt: self.attempt,
+        }
+    }
+
+    /// The attempt as it is judged.
+    pub fn tried(&self) -> Tried {
+        Tried {
+            attempt: self.attempt.saturating_sub(self.uncounted),
+            expires_at: self.expires_at,
+            possible_duplicate: self.possible_duplicate,
+        }
+    }
 }
 
 /// An attempt whose outcome is being judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tried {
-    /// Which try it was, from 1.
+    /// Which try it was among those that count, from 1.
     pub attempt: u32,
     /// After this moment the message is not sent any more.
     pub expires_at: Moment,
@@ -238,6 +286,8 @@ pub enum Step {
         reason: Reason,
         /// Whether an attempt may have gone out already.
         possible_duplicate: bool,
+        /// Whether the try counts: one that the provider never looked at does not.
+        counts: bool,
     },
 }
 
@@ -249,6 +299,13 @@ pub fn after(outcome: Outcome, tried: Tried, policy: Policy, now: Moment, share:
             state: State::Accepted,
             provider_id,
             reason: None,
+            in_row: false,
+        },
+        // What may have gone out already is not reported as never sent, nor offered to be mended.
+        Outcome::Refused { reason, .. } if tried.possible_duplicate => Step::Done {
+            state: State::Unknown,
+            provider_id: String::new(),
+            reason: Some(reason),
             in_row: false,
         },
         Outcome::Refused { reason, in_row } => Step::Done {
@@ -292,6 +349,7 @@ fn again(
             not_before,
             reason,
             possible_duplicate,
+            counts: true,
         };
     }
     // What may have gone out is not reported as never sent.
@@ -408,6 +466,12 @@ mod tests {
             state(&after(deferred(61), marked, RESEND, NOW, 0.0)),
             State::Unknown
         );
+        let refused = Outcome::Refused {
+            reason: reason(),
+            in_row: true,
+        };
+        let step = after(refused, marked, RESEND, NOW, 0.0);
+        assert_eq!(state(&step), State::Unknown);
         assert_eq!(state(&after_crash(marked, RESEND, NOW)), State::Unknown);
         assert_eq!(state(&after_crash(tried(1), HOLD, NOW)), State::Unknown);
     }

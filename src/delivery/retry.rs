@@ -13,7 +13,7 @@ const LAST_CAP: Duration = Duration::from_mins(5);
 const LEAST: Duration = Duration::from_millis(100);
 
 /// No wait that the provider asks for is honoured beyond this; whoever means longer says so again.
-const ASKED_MAX: Duration = Duration::from_hours(25);
+pub const ASKED_MAX: Duration = Duration::from_hours(25);
 
 /// How long to wait after try number `attempt` (from 1). `asked` is what the provider asked for,
 /// `share` a random number from 0.0 up to 1.0.

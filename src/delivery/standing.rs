@@ -23,11 +23,15 @@ pub enum BatchState {
     Sending,
     /// Nothing is left to send.
     Finished,
+    /// It was cancelled; attempts that had begun have not all ended.
+    Cancelling,
+    /// It was cancelled, and nothing of it is in flight any more.
+    Cancelled,
 }
 
 impl BatchState {
     /// Every state, in the order of a batch's life.
-    pub const ALL: [BatchState; 7] = [
+    pub const ALL: [BatchState; 9] = [
         BatchState::Received,
         BatchState::Checking,
         BatchState::Rejected,
@@ -35,6 +39,8 @@ impl BatchState {
         BatchState::Checked,
         BatchState::Sending,
         BatchState::Finished,
+        BatchState::Cancelling,
+        BatchState::Cancelled,
     ];
 
     /// The word for it in tables, status files and logs.
@@ -47,12 +53,17 @@ impl BatchState {
             BatchState::Checked => "checked",
             BatchState::Sending => "sending",
             BatchState::Finished => "finished",
+            BatchState::Cancelling => "cancelling",
+            BatchState::Cancelled => "cancelled",
         }
     }
 
     /// Whether nothing is left to do but to report.
     pub const fn is_settled(self) -> bool {
-        !matches!(self, Self::Received | Self::Checking | Self::Sending)
+        !matches!(
+            self,
+            Self::Received | Self::Checking | Self::Sending | Self::Cancelling
+        )
     }
 }
 
@@ -126,6 +137,22 @@ pub struct BatchStanding {
     pub superseded: bool,
     /// Whether it is not checked before its `.done` has come.
     pub waits_for_done: bool,
+    /// When it was cancelled; its file may still have to be read.
+    pub cancelled_at: Option<Moment>,
+    /// When the earliest of its messages may go; `None` for at once.
+    pub scheduled_at: Option<Moment>,
+}
+
+impl BatchStanding {
+    /// Until when nothing of it is to be sent, because each message has a moment of its own and
+    /// none has come; `None` if that keeps nothing.
+    pub fn waits_until(&self, now: Moment) -> Option<Moment> {
+        let counts = &self.counts;
+        let untouched = counts.total == counts.waiting() + counts.invalid + counts.suppressed;
+        let is_sending = self.state == BatchState::Sending;
+        self.scheduled_at
+            .filter(|at| is_sending && untouched && *at > now)
+    }
 }
 
 /// A message as it stands, for the report.

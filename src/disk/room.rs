@@ -2,9 +2,11 @@
 //! there: the store, the results and the journal need it more than one more file that nothing could
 //! be done with.
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::os::fd::AsFd;
 
-use rustix::fs::{StatVfs, fstatvfs};
+use rustix::fs::{FallocateFlags, StatVfs, fallocate, fstatvfs};
 use rustix::io::Errno;
 
 /// What is kept free.
@@ -31,6 +33,13 @@ impl Default for Reserve {
     }
 }
 
+impl Reserve {
+    /// How many bytes that is on the disk of `file`.
+    pub fn bytes_on_disk_of(self, file: impl AsFd) -> Result<u64, Errno> {
+        Ok(kept_bytes(self, &fstatvfs(file)?))
+    }
+}
+
 /// What may still be put on a disk, above the reserve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {
@@ -47,9 +56,34 @@ impl Room {
     }
 }
 
+/// Makes `file` as long as this and gives it that room on its disk, which then nobody else can
+/// take; or leaves it empty when there is not as much.
+pub fn occupy(file: &File, bytes: u64) -> io::Result<()> {
+    let occupied = match fallocate(file, FallocateFlags::empty(), 0, bytes) {
+        // Not every file system can; to write there does the same where nothing is copied on write.
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) if file.metadata()?.len() == bytes => Ok(()),
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+            file.set_len(0)?;
+            let mut out = file;
+            io::copy(&mut io::repeat(0).take(bytes), &mut out).map(drop)
+        }
+        other => other.map_err(io::Error::from),
+    };
+    let occupied = occupied.and_then(|()| file.set_len(bytes));
+    if occupied.is_err() {
+        file.set_len(0)?;
+    }
+    occupied
+}
+
+fn kept_bytes(reserve: Reserve, disk: &StatVfs) -> u64 {
+    let whole = disk.f_blocks.saturating_mul(disk.f_frsize);
+    reserve.bytes.min(whole / reserve.bytes_part)
+}
+
 fn above(reserve: Reserve, disk: &StatVfs) -> Room {
     let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
-    let kept_bytes = reserve.bytes.min(bytes(disk.f_blocks) / reserve.bytes_part);
+    let kept_bytes = kept_bytes(reserve, disk);
     let kept_files = reserve.files.min(disk.f_files / reserve.files_part);
     let files = match disk.f_files {
         0 => u64::MAX,

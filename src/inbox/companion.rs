@@ -21,6 +21,10 @@ const COMPANION_BYTES_MAX: u64 = 64 << 10;
 
 const BUFFER_BYTES: usize = 128 << 10;
 
+/// Of a companion's words so many bytes are looked at, and so many characters are told.
+const WORDS_BYTES_MAX: u64 = 4 << 10;
+const WORDS_MAX: usize = 200;
+
 /// A checksum that was found beside a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checksum {
@@ -74,6 +78,45 @@ pub fn read(
     }))
 }
 
+/// What a companion says in words: its first line that holds any, as far as it can be told in a
+/// sentence; empty when there is none. `None` when it is not what was seen any more.
+pub fn words(
+    drops: &Drops,
+    (folder, name): (DropFolder, &str),
+    identity: Identity,
+) -> Result<Option<String>, Error> {
+    let Ok(file) = open_file(drops.folder(folder)?, name) else {
+        // What may not be read says what it does by its name.
+        return Ok((drops.identity(folder, name)? == Some(identity)).then(String::new));
+    };
+    let path = drops.path(folder).join(name);
+    let failed = |source| fault("read", &path, source);
+    let seen = look(&fstat(&file).map_err(|error| failed(error.into()))?);
+    let mut text = Vec::new();
+    let read = file.take(WORDS_BYTES_MAX).read_to_end(&mut text);
+    read.map_err(failed)?;
+    Ok((seen.identity == identity).then(|| line_in(&text)))
+}
+
+fn line_in(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    let lines = text.trim_start_matches('\u{feff}').lines();
+    let tellable = |line: &str| {
+        let plain = line.chars().filter(|letter| is_tellable(*letter));
+        plain.collect::<String>().trim().to_owned()
+    };
+    let line = lines.map(tellable).find(|line| !line.is_empty());
+    line.unwrap_or_default().chars().take(WORDS_MAX).collect()
+}
+
+/// Whether a letter can stand in a sentence that others read: none that steers a terminal, hides
+/// itself or turns the text around.
+fn is_tellable(letter: char) -> bool {
+    let turns = matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fffd}');
+    !letter.is_control() && !turns
+}
+
 /// The checksum of a file as it was uploaded, in lower-case hexadecimal.
 pub fn sum_of(mut file: File, kind: Companion) -> io::Result<String> {
     let mut buffer = vec![0; BUFFER_BYTES];
@@ -97,7 +140,7 @@ fn sum_in(text: &[u8], kind: Companion, name: &str) -> Option<String> {
     let digits = match kind {
         Companion::Sha256 => 64,
         Companion::Md5 => 32,
-        Companion::Done => return None,
+        Companion::Done | Companion::Steers(_) => return None,
     };
     let text = std::str::from_utf8(text).ok()?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -181,6 +224,25 @@ mod tests {
         assert_eq!(sum_in(b"\xff\xfe", Companion::Md5, "a"), None);
         let found = sum_in(sha256.as_bytes(), Companion::Sha256, "a");
         assert_eq!(found, Some(sha256));
+    }
+
+    /// A reason is read by people in a status and on a terminal.
+    #[test]
+    fn words_are_one_line_that_can_be_told() {
+        for (text, words) in [
+            ("", ""),
+            ("\r\n \n", ""),
+            ("\u{feff}  a typing error \r\nmore", "a typing error"),
+            ("\x1b[31mred\u{202e}\0", "[31mred"),
+            ("{\"reason\": 1}", "{\"reason\": 1}"),
+        ] {
+            assert_eq!(line_in(text.as_bytes()), words);
+        }
+        assert_eq!(line_in(b"\xff\xfe"), "");
+        assert_eq!(
+            line_in("é".repeat(1_000).as_bytes()).chars().count(),
+            WORDS_MAX
+        );
     }
 
     /// Sums must be those that every other tool comes to.

@@ -139,10 +139,14 @@ pub(super) fn next(
     match kind {
         Kind::Partial => lain.long(waits, Next::Remove),
         Kind::Named(NameKind::Unfinished) => lain.long(waits, Next::Refuse(Unread::Abandoned)),
+        // It says all by its name: however it is written, it is whole once it is there.
+        Kind::Named(NameKind::Companion(Companion::Steers(verb))) => {
+            let age = lain.companion(waits, waits.closed);
+            Next::Heed(Companion::Steers(verb), age)
+        }
         Kind::Named(NameKind::Companion(companion)) => {
             Next::Heed(companion, lain.companion(waits, whole))
         }
-        Kind::Named(NameKind::Steering) => lain.after(whole, Next::Refuse(Unread::Steering)),
         Kind::Named(NameKind::Encrypted) => {
             lain.after(waits.refused, Next::Refuse(Unread::Encrypted))
         }
@@ -244,6 +248,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::batch::name::Verb;
 
     const WAITS: Waits = Waits {
         closed: Duration::from_secs(2),
@@ -299,8 +304,6 @@ mod tests {
         assert_eq!(after("a.csv", 9, seen, (60, 0)), unknown);
         let encrypted = refused(Unread::Encrypted);
         assert_eq!(after("a.json.gpg", 0, seen, (60, 0)), encrypted);
-        let steering = refused(Unread::Steering);
-        assert_eq!(after("a.json.cancel", 0, seen, (2, 0)), steering);
         // A clock that stepped forward makes a day pass in an instant.
         assert_eq!(after("a.part", 9, seen, (0, 2 * DAY)), wait(60));
         let abandoned = refused(Unread::Abandoned);
@@ -310,6 +313,13 @@ mod tests {
         let heed = |age| Next::Heed(Companion::Md5, age);
         assert_eq!(after("a.json.md5", 0, seen, (0, 0)), heed(Age::Fresh));
         assert_eq!(after("a.json.md5", 0, seen, (2, 0)), heed(Age::Settled));
+        let cancel = |age| Next::Heed(Companion::Steers(Verb::Cancel), age);
+        assert_eq!(
+            after("a.json.cancel", 0, unseen, (0, 0)),
+            cancel(Age::Fresh)
+        );
+        let settled = cancel(Age::Settled);
+        assert_eq!(after("a.json.cancel", 0, unseen, (2, 0)), settled);
         assert_eq!(after("a.json.md5", 0, seen, (60, 0)), heed(Age::Ripe));
         assert_eq!(
             after("a.json.md5", 0, seen, (60, DAY)),

@@ -167,6 +167,8 @@ impl Lookout {
         }
         Ok(match self.next(name, &sighting, now) {
             Next::Wait(rest) => Some(rest),
+            // What it asks for is in force at once.
+            Next::Heed(Companion::Steers(_), _) => Some(Duration::ZERO),
             Next::Heed(_, Age::Fresh) => Some(self.waits.closed),
             _ => Some(Duration::ZERO),
         })
@@ -365,7 +367,7 @@ fn is_ours(name: &str) -> bool {
 fn rank(name: &str) -> u8 {
     match NameKind::of(name) {
         NameKind::Batch { .. } | NameKind::Companion(_) => 0,
-        NameKind::Steering | NameKind::Encrypted | NameKind::Other => 1,
+        NameKind::Encrypted | NameKind::Other => 1,
         NameKind::Unfinished => 2,
     }
 }

@@ -100,12 +100,19 @@ impl Client {
 
     /// Sends `request` once and says what came back.
     pub async fn send(&self, request: &Request) -> Reply {
+        self.send_when(request, std::future::ready(())).await
+    }
+
+    /// The same once it may leave: a connection is looked for before that is asked, so that what
+    /// leaves at its moment is not late by the time that connecting takes.
+    pub async fn send_when(&self, request: &Request, may_leave: impl Future<Output = ()>) -> Reply {
         let target = self.inner.target(&request.url);
         let mut parcel = match target.and_then(|target| Parcel::new(request, target)) {
             Ok(parcel) => parcel,
             Err(why) => return Failure::Unsent(why).into(),
         };
-        let carried = tokio::time::timeout(request.timeout, self.inner.carry(&mut parcel)).await;
+        let carried =
+            tokio::time::timeout(request.timeout, self.inner.carry(&mut parcel, may_leave)).await;
         match carried {
             Ok(Ok(reply)) => reply,
             Ok(Err(failure)) => failure.into(),
@@ -118,12 +125,20 @@ impl Client {
 }
 
 impl Inner {
-    async fn carry(self: &Arc<Self>, parcel: &mut Parcel) -> Result<Reply, Failure> {
+    async fn carry(
+        self: &Arc<Self>,
+        parcel: &mut Parcel,
+        may_leave: impl Future<Output = ()>,
+    ) -> Result<Reply, Failure> {
         let site = Arc::clone(&parcel.target.site);
+        let mut may_leave = Some(may_leave);
         for _ in 0..REUSE_MAX {
             let Some(connection) = site.reuse() else {
                 break;
             };
+            if let Some(may_leave) = may_leave.take() {
+                may_leave.await;
+            }
             match self.carry_over(connection, parcel).await {
                 // Closed while it was idle, as providers do at any moment.
                 Err(Failure::Stale(_)) => parcel.take_back(),
@@ -131,6 +146,9 @@ impl Inner {
             }
         }
         let connection = Box::pin(self.open(&site)).await.map_err(Failure::Unsent)?;
+        if let Some(may_leave) = may_leave.take() {
+            may_leave.await;
+        }
         self.carry_over(connection, parcel).await
     }
 

@@ -48,6 +48,11 @@ impl MetaCloud {
         }
     }
 
+    /// Where the API begins.
+    pub fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
     /// The request that sends `message`.
     pub fn request(&self, sender: &Sender, id: &AttemptId, message: &Message) -> Request {
         let number_id = if sender.provider_id.is_empty() {
@@ -78,7 +83,7 @@ impl MetaCloud {
                 reason: Cause::Unreachable.reason(why, String::new()),
                 wait: None,
                 // Whoever cannot be reached with one message cannot be with the next.
-                scope: Scope::Credential,
+                scope: Scope::Endpoint,
             },
             Reply::NoAnswer { why } => Outcome::Unclear {
                 reason: Cause::NoAnswer.reason(why, String::new()),
@@ -150,7 +155,7 @@ fn refused(reason: Reason, in_row: InRow) -> Outcome {
 fn unknown_code(status: u16, error: &GraphError) -> (Class, Cause) {
     let later = |scope| Class::Later { scope, wait: None };
     match status {
-        429 => (later(Scope::Sender), Cause::Throttled),
+        429 => (later(Scope::Rate), Cause::Throttled),
         _ if error.is_transient => (later(Scope::Message), Cause::Unavailable),
         401 => (codes::CREDENTIAL, Cause::Credentials),
         403 => (codes::CREDENTIAL, Cause::Permission),
@@ -166,7 +171,7 @@ fn unknown_code(status: u16, error: &GraphError) -> (Class, Cause) {
 /// included, for those who stand between write them too after having passed a request on.
 fn wordless(status: u16, retry_after: Option<Duration>) -> Outcome {
     let (scope, wait, cause) = match status {
-        429 => (Scope::Sender, None, Cause::Throttled),
+        429 => (Scope::Rate, None, Cause::Throttled),
         401 | 403 | 407 => (Scope::Credential, ADDRESS_WAIT, Cause::Credentials),
         300..=399 | 404 | 405 | 410 => (Scope::Credential, ADDRESS_WAIT, Cause::Address),
         _ => return unreadable(status),
@@ -181,7 +186,8 @@ fn wordless(status: u16, retry_after: Option<Duration>) -> Outcome {
 /// How often we look whether a wrong address or token was mended.
 const ADDRESS_WAIT: Option<Duration> = Some(Duration::from_mins(1));
 
-fn unreadable(status: u16) -> Outcome {
+/// What an answer means that cannot be read, or is not there, in a reply with this status.
+pub(super) fn unreadable(status: u16) -> Outcome {
     Outcome::Unclear {
         reason: Cause::UnreadableAnswer.reason(&format!("HTTP {status}"), String::new()),
     }

@@ -23,6 +23,7 @@ pub mod http;
 pub mod meta_cloud;
 mod proxy;
 pub mod sandbox;
+pub mod sandbox_bulk;
 
 pub use proxy::{NoProxy, Proxy};
 
@@ -80,8 +81,8 @@ pub enum Error {
 pub struct Settings {
     /// Which adapter speaks to it.
     pub kind: Kind,
-    /// Where its API begins, without a trailing slash; empty for the sandbox, which the daemon
-    /// starts on a free port of its own.
+    /// Where its API begins, without a trailing slash; empty for the sandbox that the daemon starts
+    /// on a free port of its own.
     pub base_url: String,
     /// The access token; empty for the sandbox.
     pub access_token: Secret,
@@ -91,6 +92,13 @@ pub struct Settings {
     pub ca_file: Option<PathBuf>,
     /// The proxy that it is reached through.
     pub proxy: Option<Proxy>,
+    /// How many messages the sandbox is handed in one request; 1 uses the call for one.
+    pub bulk_max: usize,
+}
+
+impl Settings {
+    /// The most messages that a request may be set to hold.
+    pub const BULK_MAX: usize = sandbox::BULK_MESSAGES_MAX;
 }
 
 /// The providers that can be named in a tenant's settings.
@@ -167,32 +175,65 @@ pub enum Reply {
 pub enum Adapter {
     /// The Cloud API, Meta's or the sandbox's.
     MetaCloud(meta_cloud::MetaCloud),
+    /// The sandbox's call for many messages at once.
+    SandboxBulk(sandbox_bulk::SandboxBulk),
 }
 
 impl Adapter {
     /// The adapter for these settings. `sandbox` is where the daemon's own stand-in listens.
     pub fn new(settings: &Settings, sandbox: Option<SocketAddr>) -> Self {
-        let (base_url, access_token) = match (settings.kind, sandbox) {
-            (Kind::Sandbox, Some(address)) => (
-                format!("http://{address}/{}", sandbox::VERSION),
-                Secret::new(sandbox::ACCESS_TOKEN),
-            ),
-            _ => (settings.base_url.clone(), settings.access_token.clone()),
+        let access_token = match settings.kind {
+            Kind::Sandbox => Secret::new(sandbox::ACCESS_TOKEN),
+            Kind::MetaCloud => settings.access_token.clone(),
         };
-        Self::MetaCloud(meta_cloud::MetaCloud::new(base_url, access_token))
-    }
-
-    /// The request that sends `message` as the attempt `id`.
-    pub fn request(&self, sender: &Sender, id: &AttemptId, message: &Message) -> Request {
-        match self {
-            Self::MetaCloud(adapter) => adapter.request(sender, id, message),
+        let base_url = match (settings.kind, sandbox) {
+            (Kind::Sandbox, Some(address)) if settings.base_url.is_empty() => {
+                format!("http://{address}/{}", sandbox::VERSION)
+            }
+            _ => settings.base_url.clone(),
+        };
+        let single = meta_cloud::MetaCloud::new(base_url, access_token);
+        match (settings.kind, settings.bulk_max) {
+            (Kind::Sandbox, most @ 2..) => {
+                Self::SandboxBulk(sandbox_bulk::SandboxBulk::new(single, most))
+            }
+            _ => Self::MetaCloud(single),
         }
     }
 
-    /// What a reply means for the message that was in the request.
-    pub fn outcome(&self, reply: &Reply) -> Outcome {
+    /// Where requests go: what one tenant cannot reach there, none can.
+    pub fn endpoint(&self) -> &str {
         match self {
-            Self::MetaCloud(adapter) => adapter.outcome(reply),
+            Self::MetaCloud(adapter) => adapter.base_url(),
+            Self::SandboxBulk(adapter) => adapter.base_url(),
+        }
+    }
+
+    /// How many messages one request holds at most.
+    pub fn bulk_max(&self) -> usize {
+        match self {
+            Self::MetaCloud(_) => 1,
+            Self::SandboxBulk(adapter) => adapter.messages_max(),
+        }
+    }
+
+    /// The request that sends `messages` as the attempts `ids`, of which there are as many.
+    pub fn request(&self, sender: &Sender, ids: &[AttemptId], messages: &[&Message]) -> Request {
+        match self {
+            Self::MetaCloud(adapter) => adapter.request(sender, &ids[0], messages[0]),
+            Self::SandboxBulk(adapter) => adapter.request(sender, ids, messages),
+        }
+    }
+
+    /// What a reply means for each of the attempts that were in the request.
+    pub fn outcomes(
+        &self,
+        reply: &Reply,
+        ids: impl ExactSizeIterator<Item = AttemptId>,
+    ) -> Vec<Outcome> {
+        match self {
+            Self::MetaCloud(adapter) => vec![adapter.outcome(reply); ids.len()],
+            Self::SandboxBulk(adapter) => adapter.outcomes(reply, &ids.collect::<Vec<_>>()),
         }
     }
 }

@@ -17,6 +17,17 @@ pub struct Outlook {
     pub files: Vec<String>,
     /// Why it does not go on, and until when, in a sentence; empty when it does.
     pub held: String,
+    /// What keeps it from being sent, where that has a word of its own.
+    pub hindrance: Option<Hindrance>,
+}
+
+/// What keeps a batch from being sent, where the status has a word for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hindrance {
+    /// Somebody has paused it, or what it needs.
+    Paused,
+    /// Nothing of it has begun, and its first message is due at this moment.
+    Scheduled(Moment),
 }
 
 #[derive(Serialize)]
@@ -39,7 +50,11 @@ struct Status<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     started_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    scheduled_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     estimated_end_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cancelled_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     finished_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,15 +100,33 @@ impl StatusCounts {
     }
 }
 
+/// The word for where a batch stands: its state, or what keeps it there.
+pub fn state_word(standing: &BatchStanding, hindrance: Option<Hindrance>) -> &'static str {
+    match standing.state {
+        state if state.is_settled() => state.as_str(),
+        _ if standing.cancelled_at.is_some() => BatchState::Cancelling.as_str(),
+        BatchState::Sending => match hindrance {
+            Some(Hindrance::Paused) => "paused",
+            Some(Hindrance::Scheduled(_)) => "scheduled",
+            None => BatchState::Sending.as_str(),
+        },
+        state => state.as_str(),
+    }
+}
+
 /// The status file of a batch.
 pub fn status(standing: &BatchStanding, outlook: &Outlook) -> Vec<u8> {
     let arrival = &standing.arrival;
     let text = |moment: Option<Moment>| moment.map(|moment| moment.to_string());
+    let scheduled_at = match outlook.hindrance {
+        Some(Hindrance::Scheduled(at)) => Some(at),
+        _ => None,
+    };
     let sends = !matches!(standing.state, BatchState::Received | BatchState::Checking);
     pretty(&Status {
         batch: &arrival.batch,
         file: &arrival.name,
-        state: standing.state.as_str(),
+        state: state_word(standing, outlook.hindrance),
         is_final: outlook.is_final,
         dialect: &standing.dialect,
         sha256: &standing.sha256,
@@ -102,6 +135,8 @@ pub fn status(standing: &BatchStanding, outlook: &Outlook) -> Vec<u8> {
         counts: StatusCounts::of(standing),
         received_at: arrival.received_at.to_string(),
         started_at: text(standing.started_at),
+        scheduled_at: text(scheduled_at),
+        cancelled_at: text(standing.cancelled_at),
         estimated_end_at: text(outlook.estimated_end_at.filter(|_| sends)),
         finished_at: text(standing.finished_at),
         reason: standing.refusal.as_ref(),

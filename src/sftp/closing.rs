@@ -79,6 +79,7 @@ impl Tree {
         crash::point(POINTS.renamed);
         sync().map_err(|_| unconfirmed())?;
         crash::point(POINTS.folder_synced);
+        self.tell_if_it_steers(key.name.as_str());
         Ok(())
     }
 

@@ -25,9 +25,9 @@ use super::premises::Premises;
 use super::refusal::{Refusal, fixed};
 use super::uploads::{Key, Unfit, Uploads};
 use super::usage::Count;
-use super::{Quota, clock};
+use super::{Quota, Steered, clock};
 use crate::batch::TenantName;
-use crate::batch::name::{DropFolder, NameKind};
+use crate::batch::name::{Companion, DropFolder, NameKind};
 use crate::disk::{Root, UPLOAD_PREFIX};
 
 /// What a tree shares with those of other sessions.
@@ -37,6 +37,8 @@ pub(super) struct Shared {
     pub(super) uploads: Arc<Uploads>,
     /// Told of each file that has reached the spool.
     pub(super) arrived: Arc<Notify>,
+    /// Told whose folders hold a file that steers.
+    pub(super) steered: Steered,
     /// What its tenant's sessions share.
     pub(super) premises: Arc<Premises>,
 }
@@ -52,10 +54,18 @@ pub(super) struct Tree {
     pub(super) quota: Quota,
     pub(super) uploads: Arc<Uploads>,
     pub(super) arrived: Arc<Notify>,
+    steered: Steered,
     pub(super) premises: Arc<Premises>,
 }
 
 impl Tree {
+    /// Tells whoever carries it out of a file that steers.
+    pub(super) fn tell_if_it_steers(&self, name: &str) {
+        if let NameKind::Companion(Companion::Steers(_)) = NameKind::of(name) {
+            self.steered.tell(&self.tenant);
+        }
+    }
+
     /// Opens the tree that lies in `<tenants_dir>/<tenant>`; uploads go to `<spool_dir>/<tenant>`.
     pub(super) fn open(
         (tenants_dir, spool_dir): (&Path, &Path),
@@ -71,6 +81,7 @@ impl Tree {
             quota,
             uploads: shared.uploads,
             arrived: shared.arrived,
+            steered: shared.steered,
             premises: shared.premises,
         })
     }

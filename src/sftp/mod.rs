@@ -111,6 +111,29 @@ pub struct Door {
     keys: Vec<PrivateKey>,
     settings: Settings,
     told: Told,
+    steered: Steered,
+}
+
+/// Told whose folders hold a file that steers.
+#[derive(Clone)]
+struct Steered(Arc<dyn Fn(&TenantName) + Send + Sync>);
+
+impl Steered {
+    fn tell(&self, tenant: &TenantName) {
+        (self.0)(tenant);
+    }
+}
+
+impl Default for Steered {
+    fn default() -> Self {
+        Self(Arc::new(|_| {}))
+    }
+}
+
+impl fmt::Debug for Steered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Steered")
+    }
 }
 
 impl fmt::Debug for Door {
@@ -132,6 +155,7 @@ pub async fn open(settings: Settings) -> Result<Door, Error> {
         keys,
         settings,
         told: Arc::new(|_| {}),
+        steered: Steered::default(),
     })
 }
 
@@ -169,6 +193,12 @@ impl Door {
         Self { told, ..self }
     }
 
+    /// The same door, which tells whose folders hold a file that steers, as soon as one does.
+    pub fn steered_by(self, steered: impl Fn(&TenantName) + Send + Sync + 'static) -> Self {
+        let steered = Steered(Arc::new(steered));
+        Self { steered, ..self }
+    }
+
     /// Lets clients in until `stop`, then ends their sessions and returns within two seconds.
     ///
     /// `arrived` is told of each file that has reached the spool. The newest `logins` hold for
@@ -180,7 +210,8 @@ impl Door {
         stop: CancellationToken,
     ) {
         let config = Arc::new(ssh_config(self.keys));
-        let house = Arc::new(House::new(self.settings, logins, arrived, self.told));
+        let nudges = (arrived, self.steered);
+        let house = Arc::new(House::new(self.settings, logins, nudges, self.told));
         let cut = CancellationToken::new();
         let tasks = TaskTracker::new();
         let mut retry = tokio::time::interval(unshown::RETRY_EVERY);
@@ -233,6 +264,7 @@ struct House {
     logins: Logins,
     uploads: Arc<Uploads>,
     arrived: Arc<Notify>,
+    steered: Steered,
     tenants: Tenants,
     premises: Mutex<HashMap<TenantName, Arc<Premises>>>,
     crowd: Arc<Mutex<Crowd>>,
@@ -244,7 +276,7 @@ impl House {
     fn new(
         settings: Settings,
         logins: watch::Receiver<Arc<Vec<Login>>>,
-        arrived: Arc<Notify>,
+        (arrived, steered): (Arc<Notify>, Steered),
         told: Told,
     ) -> Self {
         let crowd = Crowd::new(Bounds {
@@ -258,6 +290,7 @@ impl House {
             logins: Logins::new(logins),
             uploads: Arc::new(Uploads::new(Disk::default())),
             arrived,
+            steered,
             tenants: Tenants::default(),
             premises: Mutex::default(),
             crowd: Arc::new(Mutex::new(crowd)),
@@ -318,6 +351,7 @@ impl House {
             Shared {
                 uploads: Arc::clone(&self.uploads),
                 arrived: Arc::clone(&self.arrived),
+                steered: self.steered.clone(),
                 premises,
             },
         )

@@ -150,6 +150,7 @@ impl Tree {
         self.premises.ghosts.forget(&to.key, clock::steady());
         sync().map_err(|_| unconfirmed())?;
         crash::point(POINTS.folder_synced);
+        self.tell_if_it_steers(to.name());
         Ok(())
     }
 

@@ -15,6 +15,7 @@ use super::files::is_regular;
 use super::spooling::LINK_PREFIX;
 use crate::batch::TenantName;
 use crate::batch::name::{DropFolder, NameKind, SpoolName};
+use crate::crash;
 use crate::disk::{Root, UPLOAD_PREFIX};
 
 /// An inode, wherever it is named.
@@ -69,6 +70,7 @@ fn show_all(spool: &Path) -> io::Result<()> {
             .and_then(|text| text.strip_prefix(LINK_PREFIX));
         if let Some(name) = name.filter(|name| SpoolName::parse(name).is_some()) {
             std::fs::rename(spool.join(&entry), spool.join(name))?;
+            crash::point("repair-shown");
             shown += 1;
         }
     }
@@ -121,7 +123,10 @@ fn repair_folder(
             return true;
         }
         match renameat(folder, &hidden, folder, name.as_str()) {
-            Ok(()) => mended += 1,
+            Ok(()) => {
+                crash::point("repair-renamed");
+                mended += 1;
+            }
             Err(error) => failed = Some(error),
         }
         false

@@ -57,6 +57,10 @@ impl Tree {
     ) -> Result<(), Refusal> {
         let place = Place::Upload(key.folder, key.name.clone());
         let attributes = shown_file(&place, &fstat(file)?);
+        if crash::fault("close-unlinked") {
+            rename()?;
+            return sync().map_err(|_| unconfirmed());
+        }
         let entry = self.link_into_spool(file, key)?;
         crash::point(points.linked);
         let spool = &self.premises.spool_syncs;

@@ -54,6 +54,8 @@ struct World {
     address: SocketAddr,
     key: PathBuf,
     arrived: Arc<Notify>,
+    /// Told of files that steer.
+    steered: Arc<Notify>,
     stop: CancellationToken,
     serving: tokio::task::JoinHandle<()>,
 }
@@ -107,7 +109,13 @@ impl World {
         for tenant in ["acme", "globex"] {
             lay_out(&settings.tenants_dir.join(tenant)).expect("laid out");
         }
+        let steered = Arc::new(Notify::new());
+        let heard = Arc::clone(&steered);
         let door = open(settings).await.expect("open");
+        let door = door.steered_by(move |tenant| {
+            assert_eq!(tenant.as_str(), "acme");
+            heard.notify_one();
+        });
         let (arrived, stop) = (Arc::new(Notify::new()), CancellationToken::new());
         let (sender, logins) = watch::channel(Arc::new(logins));
         let (address, told, stopped) = (door.address(), Arc::clone(&arrived), stop.clone());
@@ -120,6 +128,7 @@ impl World {
             address,
             key,
             arrived,
+            steered,
             stop,
             serving,
         }
@@ -300,6 +309,22 @@ async fn an_answered_put_is_in_the_spool_and_visible() {
         assert!(shown.contains(name), "{shown}");
     }
     assert!(!shown.contains(".dropcast-"), "{shown}");
+    world.end().await;
+}
+
+/// What is to be stopped is looked at as soon as its close is answered, whether or not the system
+/// tells of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_steers_is_told_of() {
+    let world = World::new().await;
+    let local = world.local("x", b"");
+    let put = |name: &str| format!("put {} whatsapp/{name}\n", local.display());
+    world.sftp(&put("a.json.CANCEL")).await.expect("put");
+    soon(world.steered.notified()).await;
+    world.sftp(&put("a.json.pause.part")).await.expect("put");
+    let rename = "rename whatsapp/a.json.pause.part whatsapp/a.json.pause\n";
+    world.sftp(rename).await.expect("renamed");
+    soon(world.steered.notified()).await;
     world.end().await;
 }
 

@@ -116,6 +116,7 @@ impl Store {
             let seq = seq(connection, &batch)?;
             let sql = "-- begin_check
                 UPDATE batches SET state = 'checking', total = 0, invalid = 0, suppressed = 0,
+                    scheduled_at = 0,
                     deaths = CASE WHEN state <> 'checking' THEN 0
                         WHEN died_at_row >= 0 AND ABS(total - died_at_row) <= ?2 THEN deaths + 1
                         ELSE 1 END,
@@ -164,9 +165,13 @@ impl Store {
                     campaign_name = :campaign_name, warnings = :warnings,
                     fault_count = :fault_count, state = :state,
                     started_at = CASE :state WHEN 'sending' THEN :now ELSE 0 END,
-                    finished_at = CASE :state WHEN 'sending' THEN 0 ELSE :now END
+                    finished_at = CASE :state WHEN 'sending' THEN 0 ELSE :now END,
+                    cancelled = CASE :state WHEN 'cancelled' THEN total - invalid - suppressed
+                        ELSE 0 END
                 WHERE seq = :seq AND state = 'checking'";
-            let state = if admission.dry_run {
+            let state = if is_cancelled(connection, seq)? {
+                BatchState::Cancelled
+            } else if admission.dry_run {
                 BatchState::Checked
             } else {
                 BatchState::Sending
@@ -176,7 +181,7 @@ impl Store {
                 ":batch_key": admission.batch_key,
                 ":dialect": admission.dialect,
                 ":campaign_name": admission.campaign_name,
-                ":warnings": to_json(&admission.warnings),
+                ":warnings": with_earlier(connection, seq, &admission.warnings)?,
                 ":fault_count": admission.fault_count as i64,
                 ":state": state.as_str(),
                 ":now": admission.now.as_millis(),
@@ -201,6 +206,7 @@ impl Store {
                 UPDATE batches SET state = ?2, refusal = ?3, fault_count = ?4, sha256 = ?5,
                     suppressed = 0, finished_at = ?6, dialect = ?7, campaign_name = ?8,
                     warnings = ?9 WHERE seq = ?1 AND state IN ('received', 'checking')";
+            let warnings = with_earlier(connection, seq, &refusal.warnings)?;
             let changed = connection.prepare_cached(sql)?.execute(params![
                 seq,
                 refusal.state.as_str(),
@@ -210,7 +216,7 @@ impl Store {
                 refusal.now.as_millis(),
                 refusal.dialect,
                 refusal.campaign_name,
-                to_json(&refusal.warnings),
+                warnings,
             ])?;
             if changed == 0 {
                 return Ok(());
@@ -347,7 +353,7 @@ impl Store {
         policies: Vec<(TenantName, UnknownPolicy)>,
         now: Moment,
     ) -> Result<u64, Error> {
-        self.write(move |connection| {
+        self.write_outcome(move |connection| {
             let sql =
                 "-- recover\nSELECT seq, tenant FROM batches WHERE ended_at = 0 AND in_flight > 0";
             let mut statement = connection.prepare(sql)?;
@@ -357,7 +363,7 @@ impl Store {
             for (seq, tenant) in open {
                 let known = policies.iter().find(|(name, _)| name.as_str() == tenant);
                 let unknown = known.map_or(UnknownPolicy::Hold, |(_, policy)| *policy);
-                recovered += super::messages::recover_batch(connection, seq, unknown, now)?;
+                recovered += super::sending::recover_batch(connection, seq, unknown, now)?;
             }
             Ok(recovered)
         })
@@ -371,7 +377,7 @@ pub(super) const SELECT_BATCH: &str =
     in_flight, accepted, failed, expired, suppressed, cancelled, unknown,
     EXISTS (SELECT 1 FROM batches AS newer WHERE newer.tenant = batches.tenant
         AND newer.name = batches.name AND newer.seq > batches.seq),
-    origin, waits_for_done
+    origin, waits_for_done, cancelled_at, scheduled_at
     FROM batches";
 
 pub(super) fn batch_standing(row: &Row<'_>) -> rusqlite::Result<BatchStanding> {
@@ -426,6 +432,8 @@ pub(super) fn batch_standing(row: &Row<'_>) -> rusqlite::Result<BatchStanding> {
         },
         superseded: row.get(24)?,
         waits_for_done: row.get(26)?,
+        cancelled_at: moment(27)?,
+        scheduled_at: moment(28)?,
     })
 }
 
@@ -469,6 +477,7 @@ fn forget_messages(connection: &Connection, seq: i64) -> rusqlite::Result<()> {
     for sql in [
         "-- forget_messages\nDELETE FROM chunks WHERE batch = ?1",
         "-- forget_messages\nDELETE FROM chunk_contents WHERE batch = ?1",
+        "-- forget_messages\nDELETE FROM lanes WHERE batch = ?1",
         "-- forget_messages\nDELETE FROM messages WHERE batch = ?1",
     ] {
         connection.prepare_cached(sql)?.execute([seq])?;
@@ -497,6 +506,22 @@ pub(super) fn keep_faults(
     Ok(())
 }
 
+/// The warnings of a reading, in JSON, behind those that were told before it had ended.
+fn with_earlier(connection: &Connection, seq: i64, warnings: &[Fault]) -> rusqlite::Result<String> {
+    let sql = "-- with_earlier\nSELECT warnings FROM batches WHERE seq = ?1";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut all: Vec<Fault> = statement.query_row([seq], |row| from_json(row, 0))?;
+    all.extend_from_slice(warnings);
+    Ok(to_json(&all))
+}
+
+fn is_cancelled(connection: &Connection, seq: i64) -> rusqlite::Result<bool> {
+    let sql = "-- is_cancelled\nSELECT cancelled_at > 0 FROM batches WHERE seq = ?1";
+    connection
+        .prepare_cached(sql)?
+        .query_row([seq], |row| row.get(0))
+}
+
 /// The batch that sent this content, or has this key, if it counts; it is noted that the content
 /// was seen again, so that a file uploaded every night is refused every night.
 fn sent_before(
@@ -510,13 +535,15 @@ fn sent_before(
         SELECT seq, id FROM batches INDEXED BY batches_by_key
         WHERE tenant = (SELECT tenant FROM batches WHERE seq = ?1) AND batch_key = ?2
             AND batch_key <> '' AND seq <> ?1
-            AND (state = 'sending' OR state = 'finished' AND accepted + unknown > 0)
+            AND (state IN ('sending', 'cancelling')
+                OR state IN ('finished', 'cancelled') AND accepted + unknown > 0)
         ORDER BY seq DESC LIMIT 1";
     let by_content = "-- sent_before: content
         SELECT seq, id FROM batches INDEXED BY batches_by_content
         WHERE tenant = (SELECT tenant FROM batches WHERE seq = ?1) AND sha256 = ?2
             AND sha256 <> '' AND seq <> ?1
-            AND (state = 'sending' OR state = 'finished' AND accepted + unknown > 0)
+            AND (state IN ('sending', 'cancelling')
+                OR state IN ('finished', 'cancelled') AND accepted + unknown > 0)
             AND (ended_at = 0 OR seen_at >= ?3)
         ORDER BY seq DESC LIMIT 1";
     let pair = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?));

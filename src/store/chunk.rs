@@ -2,9 +2,11 @@
 //! file, so that the writer's thread only writes; where chunks lie is for the store's verbs to
 //! know.
 
+use std::collections::HashMap;
 use std::io::{self, Read};
 
-use crate::batch::Message;
+use crate::batch::{Message, Moment};
+use crate::delivery::lane::Lane;
 
 /// Speed matters more than the last per cent: rows of one file are very much alike.
 const COMPRESSION_LEVEL: i32 = 1;
@@ -17,9 +19,19 @@ const LINES_BYTES_MAX: usize = 4 << 20;
 /// message that joins it.
 const CHUNK_BYTES_MAX: u64 = 256 << 20;
 
+/// A message, with about how much memory it takes.
+pub(super) type Sized = (Message, usize);
+
+/// A message takes about twice the memory of its line, and this much besides.
+const MESSAGE_BYTES: usize = 400;
+
 /// Up to a thousand messages, packed.
 #[derive(Clone, Debug)]
 pub struct Chunk {
+    /// The lanes of its messages, each once.
+    pub(super) lanes: Vec<Lane>,
+    /// When the earliest may go; the beginning of time for at once.
+    pub(super) next_at: Moment,
     pub(super) first_index: u64,
     pub(super) last_index: u64,
     pub(super) message_count: u64,
@@ -34,6 +46,12 @@ pub struct Packer {
     room: Vec<u8>,
     indices: Option<(u64, u64)>,
     message_count: u64,
+    lanes: Vec<Lane>,
+    /// Where a lane stands among those of the chunk; only if there are several.
+    lane_places: HashMap<Lane, usize>,
+    /// The lane of the last message.
+    lane: usize,
+    next_at: Option<Moment>,
     /// Chunks that are full.
     full: Vec<Chunk>,
 }
@@ -47,6 +65,10 @@ impl Default for Packer {
             room: Vec::new(),
             indices: None,
             message_count: 0,
+            lanes: Vec::new(),
+            lane_places: HashMap::new(),
+            lane: 0,
+            next_at: None,
             full: Vec::new(),
         }
     }
@@ -58,6 +80,7 @@ impl Packer {
         let (first, _) = self.indices.unwrap_or((message.index, message.index));
         self.indices = Some((first, message.index));
         self.message_count += 1;
+        self.label(message);
         serde_json::to_writer(&mut self.lines, message).expect("our own types serialise");
         self.lines.push(b'\n');
         if self.lines.len() >= LINES_BYTES_MAX {
@@ -72,6 +95,25 @@ impl Packer {
         std::mem::take(&mut self.full)
     }
 
+    /// Notes what must be known of a message while its chunk is closed.
+    fn label(&mut self, message: &Message) {
+        let at = message.scheduled_at.unwrap_or(AT_ONCE);
+        self.next_at = Some(self.next_at.map_or(at, |before| before.min(at)));
+        if self
+            .lanes
+            .get(self.lane)
+            .is_some_and(|lane| lane.holds(message))
+        {
+            return;
+        }
+        let lane = Lane::of(message);
+        let next = self.lanes.len();
+        self.lane = *self.lane_places.entry(lane.clone()).or_insert(next);
+        if self.lane == next {
+            self.lanes.push(lane);
+        }
+    }
+
     fn seal(&mut self) {
         let Some((first_index, last_index)) = self.indices.take() else {
             return;
@@ -83,7 +125,11 @@ impl Packer {
             .compress_to_buffer(&self.lines, &mut self.room[..])
             .expect("the buffer is as large as the library asks");
         self.lines.clear();
+        self.lane_places.clear();
+        self.lane = 0;
         self.full.push(Chunk {
+            lanes: std::mem::take(&mut self.lanes),
+            next_at: self.next_at.take().unwrap_or(AT_ONCE),
             first_index,
             last_index,
             message_count: std::mem::take(&mut self.message_count),
@@ -93,6 +139,11 @@ impl Packer {
 }
 
 impl Chunk {
+    /// The lanes of its messages, each once.
+    pub fn lanes(&self) -> &[Lane] {
+        &self.lanes
+    }
+
     /// These messages in chunks; none if there are no messages.
     pub fn of(messages: &[Message]) -> Vec<Self> {
         let mut packer = Packer::default();
@@ -103,8 +154,11 @@ impl Chunk {
     }
 }
 
+/// The moment of what may go at once.
+const AT_ONCE: Moment = Moment::from_millis(0);
+
 /// The messages of a chunk, from its content.
-pub(super) fn unpack(content: &[u8]) -> io::Result<Vec<Message>> {
+pub(super) fn unpack(content: &[u8]) -> io::Result<Vec<Sized>> {
     let mut text = Vec::new();
     zstd::Decoder::new(content)?
         .take(CHUNK_BYTES_MAX + 1)
@@ -112,8 +166,14 @@ pub(super) fn unpack(content: &[u8]) -> io::Result<Vec<Message>> {
     if text.len() as u64 > CHUNK_BYTES_MAX {
         return Err(io::Error::other("the chunk expands to more than any does"));
     }
-    let messages = serde_json::Deserializer::from_slice(&text).into_iter();
-    messages.collect::<Result<_, _>>().map_err(io::Error::other)
+    let lines = text
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty());
+    let message = |line: &[u8]| {
+        let message = serde_json::from_slice(line).map_err(io::Error::other)?;
+        Ok((message, MESSAGE_BYTES + 2 * line.len()))
+    };
+    lines.map(message).collect()
 }
 
 #[cfg(test)]
@@ -156,7 +216,11 @@ mod tests {
         assert!(chunks.len() > 5, "{} chunks", chunks.len());
         let mut read = Vec::new();
         for chunk in &chunks {
-            let found = unpack(&chunk.content).expect("it can be read");
+            let found: Vec<Message> = unpack(&chunk.content)
+                .expect("it can be read")
+                .into_iter()
+                .map(|(message, _)| message)
+                .collect();
             assert_eq!(found.len() as u64, chunk.message_count);
             let ends = [found.first(), found.last()].map(|it| it.map(|message| message.index));
             assert_eq!(ends, [Some(chunk.first_index), Some(chunk.last_index)]);

@@ -152,9 +152,14 @@ impl Store {
     ) -> Result<bool, Error> {
         self.write(move |connection| {
             let sql = "-- hear_late\nSELECT seq, finished_at = 0 FROM batches WHERE id = ?1";
-            let (seq, goes_on): (i64, bool) = connection
+            let found = connection
                 .prepare_cached(sql)?
-                .query_row([batch.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+                .query_row([batch.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()?;
+            // Its history may have gone since it was found.
+            let Some((seq, goes_on)): Option<(i64, bool)> = found else {
+                return Ok(false);
+            };
             if let Some(warning) = &warning {
                 if !goes_on {
                     return Ok(false);

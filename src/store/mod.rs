@@ -6,32 +6,45 @@
 //! hundreds of verbs and an idle one at once. A crash loses only verbs that nobody was told are
 //! done.
 //!
-//! A full disk is waited out: nothing of the group was committed, its callers wait, and it is tried
-//! again until there is room. Any other failure is a broken disk or a broken invariant: nobody can
-//! say what is on disk, so the writer stops for good, every caller gets an error, and the daemon
-//! ends.
+//! A full disk is waited out (`reserve`): what has happened is still recorded, from room that was
+//! put aside for it; everything else waits until there is room again. Any other failure is a broken
+//! disk or a broken invariant: nobody can say what is on disk, so the writer stops for good, every
+//! caller gets an error, and the daemon ends.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::crash;
 
 mod arrivals;
 mod chunk;
 mod companions;
+mod finding;
 mod keeping;
 mod messages;
 mod publications;
+mod reserve;
+mod retention;
+mod sending;
+mod steering;
+mod wishes;
 
 pub use arrivals::{AHEAD_ROWS_MAX, Admission, Admitted, Refusal, Start};
 pub use chunk::{Chunk, Packer};
 pub use companions::{FileName, Heard, Newest, Started};
+pub use finding::{BatchQuery, Found, LISTED_MAX};
 pub use keeping::{Keeping, Piece, UNDER_WAY_MAX};
-pub use messages::{Attempt, ChunkOfMessages, Due};
 pub use publications::Publication;
+use reserve::{Need, Queue, Space};
+pub use retention::Aged;
+pub use sending::{Age, Looked};
+pub use steering::{Cancelled, SenderLimit, Settling};
+pub use wishes::{Deed, Granted, Wish};
 
 /// Verbs that may wait for the writer before a caller is made to wait.
 const QUEUE_MAX: usize = 2_048;
@@ -45,10 +58,16 @@ const READERS: usize = 3;
 /// How long a connection waits for another process that reads the file, such as a backup.
 const BUSY_WAIT: Duration = Duration::from_secs(10);
 
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_start.sql"),
     include_str!("migrations/0002_companions.sql"),
+    include_str!("migrations/0003_sending.sql"),
+    include_str!("migrations/0004_retention.sql"),
+    include_str!("migrations/0005_steering.sql"),
 ];
+
+/// The migration since which chunks are labelled.
+const LABELS: usize = 2;
 
 /// Something is wrong with the store.
 #[derive(Debug, thiserror::Error)]
@@ -81,18 +100,17 @@ pub enum Error {
     Stopped(String),
 }
 
-/// How long the writer waits for room on a full disk before it tries again.
-const FULL_WAIT: Duration = Duration::from_secs(1);
-
 /// A verb as the writer sees it: what to do inside the group's transaction, as often as the group
 /// is tried, and what to do once it is on disk.
 trait Verb: Send {
     fn work(&mut self, connection: &Connection) -> rusqlite::Result<()>;
+    fn need(&self) -> Need;
     fn tell(self: Box<Self>);
 }
 
 struct VerbOf<T, F> {
     work: F,
+    need: Need,
     value: Option<T>,
     answer: oneshot::Sender<T>,
 }
@@ -105,6 +123,10 @@ where
     fn work(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         self.value = Some((self.work)(connection)?);
         Ok(())
+    }
+
+    fn need(&self) -> Need {
+        self.need
     }
 
     fn tell(self: Box<Self>) {
@@ -120,6 +142,7 @@ where
 pub struct Store {
     verbs: mpsc::Sender<Box<dyn Verb>>,
     failure: watch::Receiver<Option<String>>,
+    room: watch::Receiver<bool>,
     readers: Arc<Readers>,
 }
 
@@ -145,14 +168,16 @@ impl Store {
             .map_err(failed)?;
         let (verbs, queue) = mpsc::channel(QUEUE_MAX);
         let (tell_failure, failure) = watch::channel(None);
+        let (space, room) = Space::open(path);
         thread::Builder::new()
             .name("store-writer".into())
-            .spawn(move || write_groups(&writer, queue, &tell_failure))
+            .spawn(move || write_groups(&writer, Queue::new(queue, space), &tell_failure))
             .map_err(|error| failed(rusqlite::Error::ToSqlConversionFailure(Box::new(error))))?;
         let free = Arc::new(tokio::sync::Semaphore::new(READERS));
         Ok(Self {
             verbs,
             failure,
+            room,
             readers: Arc::new(Readers {
                 idle: Mutex::new(idle),
                 free,
@@ -181,6 +206,16 @@ impl Store {
         answered.await.map_err(|_| self.stopped())
     }
 
+    /// The same for what has happened already and must be recorded although the disk is full.
+    async fn write_outcome<T, F>(&self, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let answered = self.queue_verb(Need::Reserve, work).await?;
+        answered.await.map_err(|_| self.stopped())
+    }
+
     /// Queues `work` for the writer. What is queued later is done later; the answer comes once the
     /// group is on disk.
     async fn begin_write<T, F>(&self, work: F) -> Result<oneshot::Receiver<T>, Error>
@@ -188,9 +223,18 @@ impl Store {
         T: Send + 'static,
         F: Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
+        self.queue_verb(Need::Room, work).await
+    }
+
+    async fn queue_verb<T, F>(&self, need: Need, work: F) -> Result<oneshot::Receiver<T>, Error>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
         let (answer, answered) = oneshot::channel();
         let verb: Box<dyn Verb> = Box::new(VerbOf {
             work,
+            need,
             value: None,
             answer,
         });
@@ -236,6 +280,8 @@ fn lock(idle: &Mutex<Vec<Connection>>) -> std::sync::MutexGuard<'_, Vec<Connecti
 fn prepare_writer(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_WAIT)?;
     connection.pragma_update(None, "page_size", 8192)?;
+    // Only a store that is made now can take it: what is deleted goes back to the disk in steps.
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // Every commit is synced: what a verb has answered survives a power cut.
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -274,6 +320,9 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
     for (at, migration) in MIGRATIONS.iter().enumerate().skip(found) {
         let step = connection.transaction().map_err(failed)?;
         step.execute_batch(migration).map_err(failed)?;
+        if at == LABELS {
+            keeping::label_old_chunks(&step).map_err(failed)?;
+        }
         step.pragma_update(None, "user_version", (at + 1) as i64)
             .map_err(failed)?;
         step.commit().map_err(failed)?;
@@ -285,32 +334,38 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
 /// is dropped, or at the first failure but a full disk.
 fn write_groups(
     connection: &Connection,
-    mut queue: mpsc::Receiver<Box<dyn Verb>>,
+    mut queue: Queue,
     tell_failure: &watch::Sender<Option<String>>,
 ) {
     let mut verbs = Vec::with_capacity(GROUP_MAX);
-    while queue.blocking_recv_many(&mut verbs, GROUP_MAX) > 0 {
-        let mut told_full = false;
-        while let Err(error) = commit_group(connection, &mut verbs) {
-            if error.sqlite_error_code() != Some(rusqlite::ErrorCode::DiskFull) {
+    while queue.next_group(&mut verbs) {
+        match commit_group(connection, &mut verbs) {
+            Ok(()) => {
+                verbs.drain(..).for_each(Verb::tell);
+                queue.committed();
+            }
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
+                // SQLite may have rolled back by itself; then there is nothing left to roll back.
+                let _ = connection.execute_batch("ROLLBACK");
+                queue.full(&mut verbs);
+            }
+            Err(error) => {
                 // A failed sync is never tried again: the pages may be marked clean although they
                 // are not on disk. The next start reads what really is there.
-                tell_failure.send_replace(Some(error.to_string()));
+                tell_failure.send_replace(Some(why_it_stops(&error)));
                 return;
             }
-            if !std::mem::replace(&mut told_full, true) {
-                tracing::error!(
-                    "the disk is full: nothing is recorded or sent until there is room"
-                );
-            }
-            // SQLite may have rolled back by itself; then there is nothing left to roll back.
-            let _ = connection.execute_batch("ROLLBACK");
-            thread::sleep(FULL_WAIT);
         }
-        if told_full {
-            tracing::info!("there is room on the disk again: work goes on");
-        }
-        verbs.drain(..).for_each(Verb::tell);
+    }
+}
+
+fn why_it_stops(error: &rusqlite::Error) -> String {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::SystemIoFailure) => format!(
+            "the disk failed to take or to sync what was written ({error}); what really is on it \
+             is read at the next start"
+        ),
+        _ => error.to_string(),
     }
 }
 
@@ -319,7 +374,14 @@ fn commit_group(connection: &Connection, verbs: &mut [Box<dyn Verb>]) -> rusqlit
     for verb in verbs {
         verb.work(connection)?;
     }
-    connection.execute_batch("COMMIT")
+    if crash::fault("store-sync") {
+        let failed = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC);
+        return Err(rusqlite::Error::SqliteFailure(failed, None));
+    }
+    crash::point("store-commit-before");
+    connection.execute_batch("COMMIT")?;
+    crash::point("store-committed");
+    Ok(())
 }
 
 #[cfg(test)]

@@ -7,8 +7,12 @@ use crate::batch::{
     Arrival, BatchId, Code, Content, Fault, Message, Moment, Options, Phone, Priority, TenantName,
     read::BadRow,
 };
+use crate::delivery::sending::{Read, Verdict};
 use crate::delivery::standing::{BatchState, Note};
-use crate::delivery::{Reason, State, Step, UnknownPolicy};
+use crate::delivery::{Attempt, Reason, State, Step, UnknownPolicy};
+
+mod steering;
+mod wishes;
 
 const NOW: Moment = Moment::from_millis(1_800_000_000_000);
 
@@ -85,9 +89,49 @@ fn attempt(batch: &BatchId, index: u64, attempt: u32) -> Attempt {
         batch: batch.clone(),
         index,
         attempt,
+        uncounted: 0,
         expires_at,
         possible_duplicate: false,
     }
+}
+
+/// The untried messages of the first chunk at or after `from` that has any, and where to go on.
+async fn next_chunk(store: &Store, batch: &BatchId, from: u64) -> Option<(Vec<Message>, u64)> {
+    let read = Read {
+        batch: batch.clone(),
+        lane: 0,
+        from,
+        ready_by: NOW,
+    };
+    let looked = store.readings(read, Age::Calm).await.expect("read");
+    let Looked::Found(found) = looked else {
+        panic!("a sound chunk");
+    };
+    let messages: Vec<Message> = found
+        .messages
+        .into_iter()
+        .map(|(message, _)| message)
+        .collect();
+    let next = found.next.unwrap_or(u64::from(u32::MAX));
+    (!messages.is_empty()).then_some((messages, next))
+}
+
+async fn begin(store: &Store, attempt: Attempt) -> bool {
+    let begun = store.begin(vec![attempt], NOW).await;
+    begun.expect("answered") == [true]
+}
+
+async fn record(store: &Store, attempt: Attempt, step: Step) {
+    let verdicts = vec![Verdict { attempt, step }];
+    store.record(verdicts, NOW).await.expect("recorded");
+}
+
+async fn keep<const N: usize>(store: &Store, batch: &BatchId, pieces: [Piece; N]) {
+    let mut keeping = store.keeping(batch.clone());
+    for piece in pieces {
+        keeping.keep(piece).await.expect("kept");
+    }
+    keeping.finish().await.expect("kept");
 }
 
 fn accepted() -> Step {
@@ -127,8 +171,7 @@ async fn admitted(store: &Store, random: u64, sha256: &str) -> (BatchId, Admitte
         chunks: Chunk::of(&[message(3), message(4)]),
         ..Piece::default()
     };
-    store.keep(batch.clone(), first).await.expect("kept");
-    store.keep(batch.clone(), second).await.expect("kept");
+    keep(store, &batch, [first, second]).await;
     let admitted = store
         .admit(batch.clone(), admission(sha256))
         .await
@@ -168,7 +211,7 @@ async fn what_was_read_to_its_end_is_not_read_again() {
     store.refuse(batch.clone(), late).await.expect("asked");
     let standing = store.batch(batch.clone()).await.expect("read");
     assert_eq!(standing.expect("known").state, BatchState::Sending);
-    let chunk = store.next_chunk(batch, 0).await.expect("read");
+    let chunk = next_chunk(&store, &batch, 0).await;
     assert!(chunk.is_some(), "its messages are there");
 }
 
@@ -179,74 +222,40 @@ async fn a_batch_is_kept_sent_and_told() {
     let store = open(&folder);
     let (batch, answer) = admitted(&store, 1, "aa").await;
     assert_eq!(answer, Admitted::Whole);
-    let chunk = store
-        .next_chunk(batch.clone(), 0)
-        .await
-        .expect("read")
-        .expect("a chunk");
-    assert_eq!(chunk.messages, [message(0), message(1)]);
+    let (messages, _) = next_chunk(&store, &batch, 0).await.expect("a chunk");
+    assert_eq!(messages, [message(0), message(1)]);
     for index in [0, 1, 3] {
-        assert!(
-            store
-                .begin(attempt(&batch, index, 1), NOW)
-                .await
-                .expect("begun")
-        );
+        assert!(begin(&store, attempt(&batch, index, 1)).await);
     }
     // Nobody may begin what is under way.
-    assert!(
-        !store
-            .begin(attempt(&batch, 0, 1), NOW)
-            .await
-            .expect("answered")
-    );
-    store
-        .record(attempt(&batch, 0, 1), accepted(), NOW)
-        .await
-        .expect("recorded");
+    assert!(!begin(&store, attempt(&batch, 0, 1)).await);
+    record(&store, attempt(&batch, 0, 1), accepted()).await;
     let reason = Reason::new("provider.throttled", "slow down");
     let again = |ms| Step::Again {
         not_before: NOW.plus_ms(ms),
         reason: reason.clone(),
         possible_duplicate: false,
+        counts: true,
     };
-    store
-        .record(attempt(&batch, 1, 1), again(500), NOW)
-        .await
-        .expect("recorded");
-    store
-        .record(attempt(&batch, 3, 1), again(100), NOW)
-        .await
-        .expect("recorded");
-    let due = store
-        .due(batch.clone(), NOW.plus_ms(200), 10)
-        .await
-        .expect("read");
-    assert_eq!(due.messages, [(message(3), attempt(&batch, 3, 2))]);
-    assert_eq!(due.next_at, Some(NOW.plus_ms(500)));
+    record(&store, attempt(&batch, 1, 1), again(500)).await;
+    record(&store, attempt(&batch, 3, 1), again(100)).await;
+    let due = store.due(batch.clone(), NOW.plus_ms(200), 10).await;
+    let (due, next_at) = due.expect("read");
+    let found: Vec<_> = due
+        .iter()
+        .map(|item| (item.message.index, item.attempt))
+        .collect();
+    assert_eq!(found, [(3, 2)]);
+    assert_eq!(next_at, Some(NOW.plus_ms(500)));
     assert!(
         !store.finish(batch.clone(), NOW).await.expect("answered"),
         "two still wait"
     );
     for (index, number) in [(1, 2), (3, 2), (4, 1)] {
-        assert!(
-            store
-                .begin(attempt(&batch, index, number), NOW)
-                .await
-                .expect("begun")
-        );
-        store
-            .record(attempt(&batch, index, number), accepted(), NOW)
-            .await
-            .expect("recorded");
+        assert!(begin(&store, attempt(&batch, index, number)).await);
+        record(&store, attempt(&batch, index, number), accepted()).await;
     }
-    assert!(
-        store
-            .next_chunk(batch.clone(), 0)
-            .await
-            .expect("read")
-            .is_none()
-    );
+    assert!(next_chunk(&store, &batch, 0).await.is_none());
     assert!(store.finish(batch.clone(), NOW).await.expect("answered"));
     let standing = store
         .batch(batch.clone())
@@ -282,18 +291,8 @@ async fn what_was_in_flight_at_a_crash_is_unknown() {
     let folder = folder();
     let (batch, _) = admitted(&open(&folder), 1, "aa").await;
     let store = open(&folder);
-    assert!(
-        store
-            .begin(attempt(&batch, 0, 1), NOW)
-            .await
-            .expect("begun")
-    );
-    assert!(
-        store
-            .begin(attempt(&batch, 3, 1), NOW)
-            .await
-            .expect("begun")
-    );
+    assert!(begin(&store, attempt(&batch, 0, 1)).await);
+    assert!(begin(&store, attempt(&batch, 3, 1)).await);
     drop(store);
     let store = open(&folder);
     let policies = vec![(tenant(), UnknownPolicy::Hold)];
@@ -315,18 +314,9 @@ async fn what_was_in_flight_at_a_crash_is_unknown() {
         (counts.unknown, counts.in_flight, counts.waiting()),
         (2, 0, 2)
     );
-    assert!(
-        !store
-            .begin(attempt(&batch, 0, 2), NOW)
-            .await
-            .expect("answered")
-    );
-    let chunk = store
-        .next_chunk(batch, 0)
-        .await
-        .expect("read")
-        .expect("a chunk");
-    assert_eq!(chunk.messages, [message(1)]);
+    assert!(!begin(&store, attempt(&batch, 0, 2)).await);
+    let chunk = next_chunk(&store, &batch, 0).await.expect("a chunk");
+    assert_eq!(chunk.0, [message(1)]);
 }
 
 /// A job that uploads twice must not send twice, and a mended file must pass.
@@ -355,13 +345,7 @@ async fn content_that_was_sent_is_not_sent_again() {
         .refuse(second.clone(), refusal)
         .await
         .expect("refused");
-    assert!(
-        store
-            .next_chunk(second.clone(), 0)
-            .await
-            .expect("read")
-            .is_none()
-    );
+    assert!(next_chunk(&store, &second, 0).await.is_none());
     assert_eq!(store.faults(second).await.expect("read").len(), 1);
     let (_, answer) = admitted(&store, 3, "bb").await;
     assert_eq!(answer, Admitted::Whole);
@@ -380,11 +364,8 @@ async fn the_window_slides_with_each_time_the_content_is_seen() {
     let (first, _) = admitted(&store, 1, "aa").await;
     for index in [0, 1, 3, 4] {
         let begun = attempt(&first, index, 1);
-        store.begin(begun.clone(), NOW).await.expect("begun");
-        store
-            .record(begun, accepted(), NOW)
-            .await
-            .expect("recorded");
+        begin(&store, begun.clone()).await;
+        record(&store, begun, accepted()).await;
     }
     assert!(store.finish(first.clone(), NOW).await.expect("finished"));
     store.end(first.clone(), NOW).await.expect("ended");
@@ -426,22 +407,23 @@ async fn deaths_at_the_same_row_are_counted() {
         .await
         .expect("received");
     let begin = || store.begin_check(batch.clone());
-    let keep = |rows: std::ops::Range<u64>| {
+    let (store, batch) = (&store, &batch);
+    let keep_rows = |rows: std::ops::Range<u64>| {
         let messages: Vec<Message> = rows.map(message).collect();
         let chunks = Chunk::of(&messages);
         let piece = Piece {
             chunks,
             ..Piece::default()
         };
-        store.keep(batch.clone(), piece)
+        keep(store, batch, [piece])
     };
     assert_eq!(begin().await.expect("begun"), Some(0));
     assert_eq!(begin().await.expect("begun"), Some(1));
     assert_eq!(begin().await.expect("begun"), Some(2));
-    keep(0..1_000).await.expect("kept");
+    keep_rows(0..1_000).await;
     assert_eq!(begin().await.expect("begun"), Some(3), "hardly further");
     let further = u64::try_from(super::AHEAD_ROWS_MAX).expect("a count") + 2_000;
-    keep(0..further).await.expect("kept");
+    keep_rows(0..further).await;
     assert_eq!(begin().await.expect("begun"), Some(1), "it came further");
     store.put_back(batch.clone()).await.expect("put back");
     assert_eq!(
@@ -477,14 +459,14 @@ async fn one_piece_may_have_several_chunks() {
         ..Piece::default()
     };
     assert_eq!(piece.chunks.len(), 3);
-    store.keep(batch.clone(), piece).await.expect("kept");
+    keep(&store, &batch, [piece]).await;
     let admitted = store.admit(batch.clone(), admission("aa")).await;
     assert_eq!(admitted.expect("answered"), Admitted::Whole);
     let mut from = 0;
     let mut sent = Vec::new();
-    while let Some(chunk) = store.next_chunk(batch.clone(), from).await.expect("read") {
-        sent.extend(chunk.messages.iter().map(|message| message.index));
-        from = chunk.next_from;
+    while let Some((messages, next)) = next_chunk(&store, &batch, from).await {
+        sent.extend(messages.iter().map(|message| message.index));
+        from = next;
     }
     // The chunk in the middle has nothing left to be sent.
     assert_eq!(sent, [0, 2, 8, 10]);
@@ -519,8 +501,8 @@ async fn what_is_suppressed_is_never_sent() {
     let admitted = store.admit(batch.clone(), admission("aa")).await;
     assert_eq!(admitted.expect("answered"), Admitted::Whole);
     for (from, index) in [(0, 0), (2, 2)] {
-        let chunk = store.next_chunk(batch.clone(), from).await.expect("read");
-        let messages = chunk.expect("a chunk").messages;
+        let chunk = next_chunk(&store, &batch, from).await;
+        let (messages, _) = chunk.expect("a chunk");
         assert_eq!(messages, [message(index)]);
     }
     let standing = store.messages(batch.clone(), 0, 10).await.expect("read");
@@ -580,9 +562,9 @@ async fn a_newer_store_is_refused() {
         Store::open(&path),
         Err(Error::Newer {
             found: 99,
-            known: 2,
+            known,
             ..
-        })
+        }) if known == MIGRATIONS.len()
     ));
 }
 
@@ -692,14 +674,53 @@ async fn a_late_checksum_warns_while_there_is_something_to_warn_of() {
     assert_eq!(codes, [Code::FileChecksumGarbled]);
     for index in [0, 1, 3, 4] {
         let begun = attempt(&batch, index, 1);
-        store.begin(begun.clone(), NOW).await.expect("begun");
-        store
-            .record(begun, accepted(), NOW)
-            .await
-            .expect("recorded");
+        begin(&store, begun.clone()).await;
+        record(&store, begun, accepted()).await;
     }
     assert!(store.finish(batch.clone(), NOW).await.expect("finished"));
     assert!(!late(Companion::Md5, 3).await.expect("answered"));
     let newest = store.newest(file()).await.expect("asked").expect("a batch");
     assert_eq!(newest.heard, [Companion::Md5]);
+}
+
+/// A chunk that cannot be read back must neither stop its batch for ever nor vanish from the
+/// results.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_chunk_is_set_aside_at_the_third_try() {
+    let folder = folder();
+    let store = open(&folder);
+    let (batch, _) = admitted(&store, 1, "aa").await;
+    let path = folder.path().join("dropcast.db");
+    let damage = "UPDATE chunk_contents SET content = x'00' WHERE first_index = 0";
+    let connection = rusqlite::Connection::open(path).expect("opened");
+    assert_eq!(connection.execute(damage, ()).expect("damaged"), 1);
+    let look = |age| {
+        let read = Read {
+            batch: batch.clone(),
+            lane: 0,
+            from: 0,
+            ready_by: NOW,
+        };
+        store.readings(read, age)
+    };
+    assert!(matches!(look(Age::Young).await, Ok(Looked::Damaged)));
+    // One that ended an earlier run is not tried again by a run that has just begun.
+    assert!(matches!(look(Age::Young).await, Ok(Looked::NotYet)));
+    assert!(matches!(look(Age::Calm).await, Ok(Looked::Damaged)));
+    assert!(matches!(look(Age::Calm).await, Ok(Looked::Damaged)));
+    let (messages, _) = next_chunk(&store, &batch, 0)
+        .await
+        .expect("the rest goes on");
+    assert_eq!(messages, [message(3), message(4)]);
+    let standing = store.messages(batch.clone(), 0, 10).await.expect("read");
+    let states: Vec<State> = standing.iter().map(|standing| standing.state).collect();
+    let (failed, invalid, waiting) = (State::Failed, State::Invalid, State::Waiting);
+    assert_eq!(states, [failed, failed, invalid, waiting, waiting]);
+    let counts = store
+        .batch(batch)
+        .await
+        .expect("read")
+        .expect("known")
+        .counts;
+    assert_eq!((counts.failed, counts.waiting()), (2, 2));
 }

@@ -15,11 +15,12 @@ use crate::world::daemon::{dropcast, ended, serve};
 use crate::world::{SOON, wait_for};
 
 /// Where commands are shown.
-const PAGES: [&str; 6] = [
+const PAGES: [&str; 7] = [
     "README.md",
     "docs/formats.md",
     "docs/faults.md",
     "docs/logins.md",
+    "docs/operating.md",
     "examples/dropcast.toml",
     "examples/tenants.d/acme.toml",
 ];

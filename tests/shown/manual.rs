@@ -6,11 +6,13 @@ use dropcast::provider::cause::Cause;
 use super::text;
 
 /// Codes in results that are no answer of a provider.
-const OTHERS: [&str; 4] = [
+const OTHERS: [&str; 6] = [
     "provider.interrupted",
     "policy.expired",
     "policy.duplicate_recipient",
     "policy.duplicate_reference",
+    "store.damaged",
+    "policy.cancelled",
 ];
 
 /// A code without cause and cure leaves the sender of a message alone with it.
@@ -34,5 +36,23 @@ fn the_manual_has_every_code_of_results_in_order() {
         for words in [cause, cure] {
             assert!(words.len() > 10 && words.ends_with('.'), "{code}: {words}");
         }
+    }
+}
+
+/// Whoever writes a program around `explain` looks its words up.
+#[test]
+fn the_manual_has_every_limit_that_explain_names() {
+    let manual = text("docs/operating.md");
+    let told = text("tests/golden/explain/sentences.txt");
+    for line in told.lines() {
+        let (limit, _) = line.split_once(": ").expect("a word and a sentence");
+        let cell = format!("`{limit}`");
+        let mut rows = manual.lines().filter(|line| line.starts_with("| `"));
+        let is_there = |row: &str| {
+            row.split(" | ")
+                .next()
+                .is_some_and(|row| row.contains(&cell))
+        };
+        assert!(rows.any(is_there), "{limit}");
     }
 }

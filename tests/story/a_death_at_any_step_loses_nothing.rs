@@ -22,25 +22,18 @@ use serde_json::Value;
 
 use crate::world::batches::{file_of, row};
 use crate::world::provider::{Provider, Reserved, Script};
-use crate::world::{SOON, TenantPlan, World, wait_for};
+use crate::world::{SOON, TenantPlan, World, steps, wait_for};
 
 /// Rows of the file, of which the last cannot be sent.
 const ROWS: u64 = 4;
 /// A step that a run passes more often than this is walked no further.
-const PASSES_MAX: usize = 12;
+const PASSES_MAX: usize = 16;
 const NAME: &str = "orders.json";
 
-/// What stands before the name of a step in the sources.
-const BEFORE_STEPS: [&str; 6] = [
-    "crash::point(\"",
-    "linked: \"",
-    "spool_synced: \"",
-    "renamed: \"",
-    "shown: \"",
-    "folder_synced: \"",
-];
-/// Steps of commands and tests, which have nothing to do with a file.
-const ELSEWHERE: [&str; 2] = ["host-key", "test-"];
+/// Steps of commands, which have nothing to do with a file, those by which what is old goes, at
+/// which `what_is_old_goes` dies, and those of files that steer, at which
+/// `the_tenant_steers_by_file` does.
+const ELSEWHERE: [&str; 4] = ["host-key", "purge-", "steering-", "companion-"];
 /// A daemon that starts need not wait long for local files to settle.
 const HURRY: &str = "wait-unclosed=return(200);wait-sweep=return(200)";
 
@@ -84,7 +77,14 @@ fn a_death_while_a_file_is_refused() {
 /// What was answered must be checked, kept and admitted once.
 #[test]
 fn a_death_while_a_file_is_taken_in() {
-    for step in ["received", "held", "check-begun", "kept", "admitted"] {
+    for step in [
+        "received",
+        "held",
+        "check-begun",
+        "kept",
+        "admitted",
+        "chunk-begun",
+    ] {
         walk(step, Way::Put);
     }
 }
@@ -105,6 +105,41 @@ fn a_death_while_a_batch_ends() {
     }
 }
 
+/// A message must be sent once whatever was on disk about it.
+#[test]
+fn a_death_while_messages_are_sent() {
+    walk("send-", Way::Put);
+}
+
+/// What one commit holds and the next lacks must be made good, also while a start commits.
+#[test]
+fn a_death_before_each_commit() {
+    walk("store-commit-before", Way::Put);
+}
+
+/// What was committed and told to nobody must not be done again.
+#[test]
+fn a_death_after_each_commit() {
+    walk("store-committed", Way::Put);
+}
+
+/// Half a report must not be read, nor a whole one be missing.
+#[test]
+fn a_death_while_a_file_is_written() {
+    walk("draft-", Way::Put);
+}
+
+/// A start that dies while it finishes what another death has cut off leaves it to the next.
+#[test]
+fn a_death_while_a_start_repairs() {
+    for (first, then) in [
+        ("close-spool-synced", "repair-renamed"),
+        ("close-renamed", "repair-shown"),
+    ] {
+        assert!(dies_at(&[first, then], 0, Way::Put), "{then} is not passed");
+    }
+}
+
 /// A step that nobody dies at is a step that nobody has tried.
 #[test]
 fn every_step_is_walked() {
@@ -112,12 +147,17 @@ fn every_step_is_walked() {
         "close-",
         "rename-",
         "local-",
+        "repair-",
+        "send-",
+        "store-",
+        "draft-",
         "refused",
         "received",
         "held",
         "check-begun",
         "kept",
         "admitted",
+        "chunk-begun",
         "report-",
         "file-linked",
         "name-",
@@ -140,24 +180,9 @@ fn every_step_is_walked() {
     }
 }
 
-/// The steps that the sources name.
+/// The points of the sources that a file passes.
 fn steps() -> BTreeSet<String> {
-    let mut steps = BTreeSet::new();
-    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).expect("a folder of sources") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            let text = fs::read_to_string(&path).expect("a source");
-            for before in BEFORE_STEPS {
-                let named = text.split(before).skip(1);
-                steps.extend(named.filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())));
-            }
-        }
-    }
+    let mut steps = steps::points();
     steps.retain(|step| !ELSEWHERE.iter().any(|prefix| step.starts_with(prefix)));
     steps
 }
@@ -172,7 +197,7 @@ fn walk(prefix: &str, way: Way) {
     assert!(!named.is_empty(), "no step is called {prefix}");
     for step in named {
         let passes = (0..PASSES_MAX)
-            .take_while(|passed| dies_at(step, *passed, way))
+            .take_while(|passed| dies_at(&[step], *passed, way))
             .count();
         assert!(
             passes > 0,
@@ -182,9 +207,9 @@ fn walk(prefix: &str, way: Way) {
     }
 }
 
-/// Runs a file through a daemon that dies when it has passed the step that often; says whether it
-/// died.
-fn dies_at(step: &str, passed: usize, way: Way) -> bool {
+/// Runs a file through a daemon that dies when it has passed the first step that often, and at the
+/// next step in the start after that; says whether it died as often.
+fn dies_at(steps: &[&str], passed: usize, way: Way) -> bool {
     let reserved = Reserved::new();
     let plan = TenantPlan {
         more: "[policy]\nsettle_ms = 0",
@@ -192,15 +217,19 @@ fn dies_at(step: &str, passed: usize, way: Way) -> bool {
     };
     let mut world = World::prepare(&[plan], &reserved);
     let provider = reserved.open(Script::accepting(), &world.path("provider.log"));
-    let what = format!("{step} passed {passed} times, dropped as {way:?}");
+    let what = format!("{steps:?} passed {passed} times, dropped as {way:?}");
 
-    world.run_with(&format!("{HURRY};{step}={passed}*off->return"));
-    let answered = drop_as(&world, way);
-    wait_for(&format!("end or death ({what})"), SOON, || {
-        (world.is_dead() || has_ended(&world)).then_some(())
-    });
-    let (code, _) = world.stop();
-    let died = code != Some(0);
+    let (mut answered, mut died) = (false, true);
+    for step in steps {
+        let points = format!("{HURRY};{step}={passed}*off->return");
+        if world.try_run_with(&points).is_ok() {
+            answered = answered || drop_as(&world, way);
+            wait_for(&format!("end or death ({what})"), SOON, || {
+                (world.is_dead() || has_ended(&world)).then_some(())
+            });
+            died &= world.stop().0 != Some(0);
+        }
+    }
     world.run_with(HURRY);
     if !answered {
         assert!(died, "{what}: not answered by a daemon that lives");

@@ -1,9 +1,11 @@
 //! The promises, one file each. Every story drives the built binary: a real SFTP client in, a
 //! scripted provider out, a temporary folder of its own.
 
+mod a_bulk_request_is_many_messages;
 mod a_clean_stop_loses_nothing;
 #[cfg(feature = "fail-points")]
 mod a_death_at_any_step_loses_nothing;
+mod a_full_disk_is_waited_out;
 mod a_message_waits_for_its_time;
 mod a_start_says_what_is_wrong;
 mod companions_belong_to_their_file;
@@ -17,5 +19,8 @@ mod provider_answers_are_told_as_they_are;
 mod refused_files_are_answered;
 mod rows_that_repeat_others_are_left_out;
 mod tenants_are_apart;
+mod the_operator_steers;
 mod the_same_content_is_refused;
 mod the_same_faults_whichever_way_a_file_comes;
+mod the_tenant_steers_by_file;
+mod what_is_old_goes;

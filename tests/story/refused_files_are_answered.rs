@@ -77,16 +77,16 @@ fn files_that_cannot_be_batches_are_refused_with_a_reason() {
 
 /// Someone who believes a batch is cancelled while it is being sent has to be told at once.
 #[test]
-fn a_request_to_steer_a_batch_is_refused_in_plain_words() {
+fn a_wish_for_no_batch_is_refused_in_plain_words() {
     let (mut world, _provider) = start();
     let local = world.local("orders.json.cancel", "");
     let client = world.client("acme");
     client
         .put(&local, "whatsapp/orders.json.cancel")
         .expect_ok();
-    let status = refused(&mut world, "orders.json.cancel", "file.steering");
+    let status = refused(&mut world, "orders.json.cancel", "file.steering_unknown");
     let hint = status["reason"]["hint"].as_str().expect("words");
-    assert!(hint.contains("goes on"), "{hint}");
+    assert!(hint.contains("nothing was changed"), "{hint}");
 }
 
 /// A working name that nobody renames, and a companion whose file never comes, are an upload that

@@ -1,5 +1,6 @@
 //! The built binary as a process: started, watched, asked to end, killed.
 
+use std::env;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -28,7 +29,17 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts it by this command and waits until it says where its door is. `fail_points` says
     /// where it dies and how long it waits, in a build that has such points.
-    pub(crate) fn start(mut command: Command, log: PathBuf, fail_points: &str) -> Self {
+    pub(crate) fn start(command: Command, log: PathBuf, fail_points: &str) -> Self {
+        let shown = log.clone();
+        Self::try_start(command, log, fail_points).unwrap_or_else(|status| panic_of(status, &shown))
+    }
+
+    /// The same for one that may end before its door is open; says how it ended if it did.
+    pub(crate) fn try_start(
+        mut command: Command,
+        log: PathBuf,
+        fail_points: &str,
+    ) -> Result<Self, ExitStatus> {
         let out = File::create(&log).expect("the daemon's log is made");
         let err = out.try_clone().expect("one log for both");
         let child = command
@@ -43,26 +54,31 @@ impl Daemon {
             sftp_port: 0,
         };
         daemon.sftp_port = wait_for("line that says where the door is", START, || {
-            daemon.assert_running();
+            if let Some(status) = daemon.ended() {
+                return Some(Err(status));
+            }
             let text = fs::read_to_string(&daemon.log).expect("the log is text");
-            door(&text)
-        });
-        daemon
+            door(&text).map(Ok)
+        })?;
+        Ok(daemon)
     }
 
     /// Panics with the log when the process has ended.
     pub(crate) fn assert_running(&mut self) {
-        if let Some(status) = self.child.try_wait().expect("the process is known") {
-            let log = fs::read_to_string(&self.log).unwrap_or_default();
-            panic!("the daemon ended with {status}:\n{log}");
+        if let Some(status) = self.ended() {
+            panic_of(status, &self.log);
         }
     }
 
-    /// Whether it has ended by itself.
-    #[cfg(feature = "fail-points")]
-    pub(crate) fn has_ended(&mut self) -> bool {
-        let status = self.child.try_wait().expect("the process is known");
-        status.is_some()
+    /// How it has ended, if it has by itself.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("the process is known")
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let sent = kill_process(Pid::from_child(&self.child), signal);
+        sent.expect("the process is there, ended or not");
     }
 
     /// Waits until it has ended by itself.
@@ -86,18 +102,17 @@ impl Daemon {
     pub(crate) fn stop(mut self) -> (Option<i32>, Duration) {
         let begun = Instant::now();
         // One that has died has its exit code already.
-        if self
-            .child
-            .try_wait()
-            .expect("the process is known")
-            .is_none()
-        {
-            let pid = Pid::from_child(&self.child);
-            kill_process(pid, Signal::TERM).expect("the process is asked");
+        if self.ended().is_none() {
+            self.signal(Signal::TERM);
         }
         let status = ended(&mut self.child, END).expect("the process is known");
         (status.code(), begun.elapsed())
     }
+}
+
+fn panic_of(status: ExitStatus, log: &Path) -> ! {
+    let log = fs::read_to_string(log).unwrap_or_default();
+    panic!("the daemon ended with {status}:\n{log}");
 }
 
 impl Drop for Daemon {
@@ -130,9 +145,11 @@ pub(crate) fn bound_by_modes(command: &Command) -> Command {
     bound
 }
 
-/// The built binary, deaf to the environment of the tests.
+/// The binary that was built with the tests, or the one that `DROPCAST_BIN` names, deaf to the
+/// environment of the tests.
 pub(crate) fn dropcast() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_dropcast"));
+    let built = env!("CARGO_BIN_EXE_dropcast").into();
+    let mut command = Command::new(env::var_os("DROPCAST_BIN").unwrap_or(built));
     command
         .env_remove("RUST_LOG")
         .env_remove("CREDENTIALS_DIRECTORY")

@@ -2,11 +2,14 @@
 //! provider. Everything is waited for by a fact and bounded; nothing is shared between stories.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -17,6 +20,7 @@ mod host_key;
 pub(crate) mod provider;
 pub(crate) mod schema;
 pub(crate) mod sftp;
+pub(crate) mod steps;
 
 use self::daemon::Daemon;
 use self::folder::TenantFolder;
@@ -219,17 +223,44 @@ impl World {
     }
 
     fn run_as(&mut self, command: Command, fail_points: &str) {
+        let log = self.next_log();
+        self.daemon = Some(Daemon::start(command, log, fail_points));
+    }
+
+    /// The same for a daemon that may die before its door is open; says how it ended if it did.
+    pub(crate) fn try_run_with(&mut self, fail_points: &str) -> Result<(), ExitStatus> {
+        let command = daemon::serve(&self.path("dropcast.toml"));
+        let log = self.next_log();
+        self.daemon = Some(Daemon::try_start(command, log, fail_points)?);
+        Ok(())
+    }
+
+    fn next_log(&mut self) -> PathBuf {
         assert!(self.daemon.is_none(), "one daemon at a time");
         self.starts += 1;
         host_key::place(&self.data_dir());
-        let log = self.path(&format!("daemon-{}.log", self.starts));
-        self.daemon = Some(Daemon::start(command, log, fail_points));
+        self.path(&format!("daemon-{}.log", self.starts))
+    }
+
+    /// How the daemon has ended, if it has by itself; then none runs any more.
+    pub(crate) fn reap(&mut self) -> Option<ExitStatus> {
+        let ended = self.daemon.as_mut()?.ended();
+        if ended.is_some() {
+            self.daemon = None;
+        }
+        ended
+    }
+
+    /// Halts the daemon, or lets it go on.
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.daemon.as_ref().expect("a daemon runs").signal(signal);
     }
 
     /// Whether the daemon has died by itself.
     #[cfg(feature = "fail-points")]
     pub(crate) fn is_dead(&mut self) -> bool {
-        self.daemon.as_mut().expect("a daemon runs").has_ended()
+        let daemon = self.daemon.as_mut().expect("a daemon runs");
+        daemon.ended().is_some()
     }
 
     /// Waits until the daemon has died by itself.
@@ -257,6 +288,29 @@ impl World {
     pub(crate) fn process(&self, file: &str) -> PathBuf {
         let pid = self.daemon.as_ref().expect("a daemon runs").pid();
         Path::new("/proc").join(pid.to_string()).join(file)
+    }
+
+    /// Asks the running daemon for a page of its health end; gives the status and the text.
+    pub(crate) fn ask_admin(&self, page: &str) -> (u16, String) {
+        let log = self.path(&format!("daemon-{}.log", self.starts));
+        let log = fs::read_to_string(log).expect("the log is text");
+        let told = log
+            .lines()
+            .find_map(|line| line.split_once("health listening on "));
+        let (_, address) = told.expect("a line that says where health is served");
+        let address = address.split_whitespace().next().expect("an address");
+        let mut stream = TcpStream::connect(address).expect("health is served");
+        stream.set_read_timeout(Some(SOON)).expect("set");
+        let request = format!("GET {page} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).expect("asked");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("answered");
+        let (head, text) = answer.split_once("\r\n\r\n").expect("a head");
+        let status = head
+            .split_whitespace()
+            .nth(1)
+            .and_then(|it| it.parse().ok());
+        (status.expect("a status"), text.to_owned())
     }
 
     /// The client of this tenant.

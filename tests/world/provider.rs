@@ -90,6 +90,15 @@ impl Answer {
     fn takes(&self) -> bool {
         !matches!(self, Self::Refuse(..))
     }
+
+    /// Whether whoever gets this answer whole knows what became of the message.
+    fn is_clear(&self) -> bool {
+        match self {
+            Self::Accept | Self::AcceptAfter(_) | Self::AcceptBehind(_) => true,
+            Self::Refuse(status, _, body) => *status < 500 || body.contains("\"error\""),
+            Self::Silence | Self::HangUp | Self::CutShort | Self::Page => false,
+        }
+    }
 }
 
 /// What the provider does about whom.
@@ -138,6 +147,8 @@ pub(crate) struct Seen {
     pub(crate) wamid: String,
     /// Whether the whole answer was handed to the connection.
     pub(crate) answered: bool,
+    /// Whether that answer says what became of the message.
+    pub(crate) clear: bool,
     /// The body of the request.
     pub(crate) body: Value,
 }
@@ -207,7 +218,8 @@ impl Reserved {
         Provider { address, shared }
     }
 
-    fn listen(self) -> TcpListener {
+    /// Begins to listen there.
+    pub(crate) fn listen(self) -> TcpListener {
         // Listening registers with a runtime; the listener leaves it again at once.
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
@@ -317,6 +329,7 @@ impl Shared {
             taken: answer.takes(),
             wamid: wamid.clone(),
             answered: false,
+            clear: answer.is_clear(),
             body,
         });
         self.grown.notify_all();

@@ -157,3 +157,26 @@ fn a_file_that_changes_is_not_taken() {
         assert_eq!(found.is_ok(), taken, "{second}");
     }
 }
+
+/// What waits is told apart by its lanes: a file with a lane for each row would fill the memory of
+/// a service that others use too.
+#[test]
+fn a_file_has_a_bounded_number_of_lanes() {
+    let rows = |count: usize| {
+        let row = |at: usize| {
+            let (from, to) = (at % 1_400, 1 + at / 1_400);
+            let clock = |minute: usize| format!("{:02}:{:02}", minute / 60, minute % 60);
+            let (from, to) = (clock(from), clock((from + to) % 1_440));
+            format!(r#"{{"to": "+31612345678", "sendWindow": {{"from": "{from}", "to": "{to}"}}}}"#)
+        };
+        let rows: Vec<String> = (0..count).map(row).collect();
+        format!(r#"{{"message": "Hello", "data": [{}]}}"#, rows.join(",\n"))
+    };
+    for (count, code) in [
+        (LANES_MAX, None),
+        (LANES_MAX + 1, Some(Code::BatchTooVaried)),
+    ] {
+        let (all, _) = found(&rows(count), Form::Json, 2);
+        assert_eq!(all.refusal.map(|fault| fault.code), code, "{count}");
+    }
+}

@@ -157,9 +157,10 @@ fn class(outcome: &Outcome) -> (&'static str, &'static str) {
     let waits = match scope {
         Scope::Message => "message",
         Scope::Recipient => "recipient",
-        Scope::Sender => "sender",
+        Scope::Rate | Scope::Sender => "sender",
         Scope::Template => "template",
         Scope::Credential => "credentials",
+        Scope::Endpoint => "address",
     };
     let class = match reason.code.as_str() {
         "provider.unreachable" => "surely unsent",

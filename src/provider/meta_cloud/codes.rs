@@ -59,9 +59,9 @@ const RETRY: Class = Class::Later {
     scope: Scope::Message,
     wait: None,
 };
-const SLOWER: Class = later(Scope::Sender, Duration::from_secs(1));
+const SLOWER: Class = later(Scope::Rate, Duration::from_secs(1));
 const PAIR: Class = later(Scope::Recipient, Duration::from_secs(6));
-const CALL_LIMIT: Class = later(Scope::Sender, Duration::from_mins(1));
+const CALL_LIMIT: Class = later(Scope::Rate, Duration::from_mins(1));
 const MAINTENANCE: Class = later(Scope::Sender, Duration::from_mins(1));
 // Somebody has to do something first; the waits are how often we look whether they did.
 const ACCOUNT: Class = later(Scope::Credential, Duration::from_mins(15));
@@ -203,9 +203,10 @@ mod tests {
                 let waits = match scope {
                     Scope::Message => "message",
                     Scope::Recipient => "recipient",
-                    Scope::Sender => "sender",
+                    Scope::Rate | Scope::Sender => "sender",
                     Scope::Template => "template",
                     Scope::Credential => "credentials",
+                    Scope::Endpoint => "address",
                 };
                 let class = match (entry.cause, scope) {
                     (Cause::Throttled | Cause::PairRate, _) => "throttled",

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::*;
+use crate::batch::Message;
 use crate::batch::{BatchId, Phone};
 use crate::provider::{Adapter, Kind, Settings};
 
@@ -54,9 +55,19 @@ fn adapter() -> Adapter {
             business_account_id: String::new(),
             ca_file: None,
             proxy: None,
+            bulk_max: 1,
         },
         None,
     )
+}
+
+/// The attempt that a reply is to; this adapter's replies do not say.
+fn id() -> AttemptId {
+    AttemptId {
+        batch: BatchId::parse("20261121T091502Z-7kq2xm").expect("an id"),
+        index: 0,
+        attempt: 1,
+    }
 }
 
 fn phone(value: &Value) -> Phone {
@@ -74,8 +85,8 @@ fn request_of(given: &Value) -> Request {
         index: given["message"]["index"].as_u64().expect("a number"),
         attempt: 1,
     };
-    let message = serde_json::from_value(given["message"].clone()).expect("a message");
-    adapter().request(&sender, &id, &message)
+    let message: Message = serde_json::from_value(given["message"].clone()).expect("a message");
+    adapter().request(&sender, &[id], &[&message])
 }
 
 fn reply_of(given: &Value) -> Reply {
@@ -122,7 +133,9 @@ fn written_outcome(outcome: &Outcome) -> Value {
 fn found(case: &Case) -> Value {
     match (case.content.get("given"), case.content.get("reply")) {
         (Some(given), None) => written_request(&request_of(given)),
-        (None, Some(reply)) => written_outcome(&adapter().outcome(&reply_of(reply))),
+        (None, Some(reply)) => {
+            written_outcome(&adapter().outcomes(&reply_of(reply), [id()].into_iter())[0])
+        }
         _ => panic!("{}: either `given` or `reply`", case.name),
     }
 }

@@ -21,11 +21,11 @@ const SENDERS_MAX: usize = 4096;
 /// What a stand-in saw in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Seen {
-    /// Requests to send a message.
+    /// Requests to send messages.
     pub requests: u64,
     /// Messages accepted, counting each time.
     pub accepted: u64,
-    /// Requests refused or failed.
+    /// Messages, and whole requests, refused or failed.
     pub refused: u64,
     /// Different ids of attempts that were accepted.
     pub attempts: u64,
@@ -98,7 +98,7 @@ impl Ledger {
         self.accepted.fetch_add(1, Relaxed);
     }
 
-    /// Counts a refused request.
+    /// Counts a refused message, or a request that was refused as a whole.
     pub(super) fn refused(&self) {
         self.refused.fetch_add(1, Relaxed);
     }

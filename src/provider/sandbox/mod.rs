@@ -1,5 +1,5 @@
 //! A stand-in for a provider, to try dropcast and to test against: an HTTP server on loopback that
-//! speaks the send call of the Cloud API.
+//! speaks the send call of the Cloud API, and a call of its own that takes many messages at once.
 //!
 //! In: requests, checked in shape as the real API does. Out: its answers, and at the end what was
 //! seen. Nothing is delivered anywhere and nothing outlives the process.
@@ -34,8 +34,11 @@ use crate::clock;
 use crate::listener::HttpListener;
 use envelope::{Envelope, Refusal};
 use ledger::Ledger;
+
+pub use bulk::BULK_MESSAGES_MAX;
 pub use ledger::Seen;
 
+mod bulk;
 mod content;
 mod envelope;
 mod ledger;
@@ -113,6 +116,10 @@ impl Sandbox {
         let desk = Arc::clone(&self.state);
         let router = Router::new()
             .route("/{version}/{phone_number_id}/messages", post(messages))
+            .route(
+                "/{version}/{phone_number_id}/messages/bulk",
+                post(bulk::messages).layer(DefaultBodyLimit::max(bulk::BULK_BYTES_MAX)),
+            )
             .fallback(elsewhere)
             .method_not_allowed_fallback(elsewhere)
             .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
@@ -145,18 +152,24 @@ async fn messages(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let answer = match desk.judge(&version, &phone_number_id, &headers, body) {
+    desk.ledger.heard();
+    let judged = match Desk::admit(&version, &phone_number_id, &headers, body) {
+        Ok(body) => desk.judge_one(&phone_number_id, &body).1,
+        Err(refusal) => {
+            desk.ledger.refused();
+            Err(refusal.into())
+        }
+    };
+    let answer = match judged {
         Ok(taken) => {
             if taken.late {
                 desk.pause(LATE).await;
             }
-            success(&taken)
+            json(StatusCode::OK, accepted(&taken))
         }
         Err(trouble) => trouble.into_response(),
     };
-    if !desk.behaviour.latency.is_zero() {
-        desk.pause(desk.behaviour.latency).await;
-    }
+    desk.take_time().await;
     answer
 }
 
@@ -172,35 +185,41 @@ struct Taken {
 }
 
 impl Desk {
-    /// Checks in the order in which the real API is thought to.
-    fn judge(
-        &self,
+    /// Checks what a request has besides its messages, and gives its body.
+    fn admit(
         version: &str,
         phone_number_id: &str,
         headers: &HeaderMap,
         body: Result<Bytes, BytesRejection>,
-    ) -> Result<Taken, Trouble> {
-        self.ledger.heard();
-        let judged = self.judge_heard(version, phone_number_id, headers, body);
+    ) -> Result<Bytes, Refusal> {
+        let bearer = headers.get(AUTHORIZATION);
+        envelope::bearer(bearer.map(HeaderValue::as_bytes))?;
+        envelope::path(version, phone_number_id)?;
+        body.map_err(|_| Refusal::unreadable("the request is too large or cut off"))
+    }
+
+    /// Checks a message in the order in which the real API is thought to; gives the id of its
+    /// attempt as well, if that can be read.
+    fn judge_one(
+        &self,
+        phone_number_id: &str,
+        message: &[u8],
+    ) -> (Option<String>, Result<Taken, Trouble>) {
+        let (id, judged) = match Envelope::read(message) {
+            Ok(mut envelope) => {
+                let id = envelope.biz_opaque_callback_data.clone();
+                (id, self.judge_read(phone_number_id, &mut envelope))
+            }
+            Err(refusal) => (None, Err(refusal.into())),
+        };
         match &judged {
             Ok(_) => self.ledger.accepted(),
             Err(_) => self.ledger.refused(),
         }
-        judged
+        (id, judged)
     }
 
-    fn judge_heard(
-        &self,
-        version: &str,
-        phone_number_id: &str,
-        headers: &HeaderMap,
-        body: Result<Bytes, BytesRejection>,
-    ) -> Result<Taken, Trouble> {
-        let bearer = headers.get(AUTHORIZATION);
-        envelope::bearer(bearer.map(HeaderValue::as_bytes))?;
-        envelope::path(version, phone_number_id)?;
-        let body = body.map_err(|_| Refusal::unreadable("the request is too large or cut off"))?;
-        let envelope = Envelope::read(&body)?;
+    fn judge_read(&self, phone_number_id: &str, envelope: &mut Envelope) -> Result<Taken, Trouble> {
         let digits = envelope.check()?;
         let attempt = envelope.biz_opaque_callback_data.as_deref();
         if let Some(rate) = self.behaviour.rate
@@ -216,7 +235,7 @@ impl Desk {
             self.ledger.remember(attempt);
         }
         Ok(Taken {
-            input: envelope.to.unwrap_or_default(),
+            input: envelope.to.take().unwrap_or_default(),
             id: self.ledger.message_id(),
             late,
         })
@@ -239,6 +258,13 @@ impl Desk {
         }
     }
 
+    /// Lets an answer take as long as all of them do.
+    async fn take_time(&self) {
+        if !self.behaviour.latency.is_zero() {
+            self.pause(self.behaviour.latency).await;
+        }
+    }
+
     async fn pause(&self, length: Duration) {
         tokio::select! {
             () = tokio::time::sleep(length) => {}
@@ -247,14 +273,14 @@ impl Desk {
     }
 }
 
-fn success(taken: &Taken) -> Response {
+/// The body of the answer for a message that was taken.
+fn accepted(taken: &Taken) -> String {
     let Taken { input, id, .. } = taken;
     let digits = envelope::digits(input);
     // None of the three holds a character that JSON would want escaped.
-    let body = format!(
+    format!(
         r#"{{"messaging_product":"whatsapp","contacts":[{{"input":"{input}","wa_id":"{digits}"}}],"messages":[{{"id":"{id}","message_status":"accepted"}}]}}"#
-    );
-    json(StatusCode::OK, body)
+    )
 }
 
 fn json(status: StatusCode, body: String) -> Response {

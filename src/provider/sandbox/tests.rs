@@ -362,3 +362,45 @@ fn every_golden_request_is_taken() {
     }
     assert!(taken >= 40, "{taken}");
 }
+
+/// A bulk request is many messages: each is judged by itself, and each is counted once.
+#[tokio::test]
+async fn a_bulk_request_is_answered_message_by_message() {
+    let behaviour = Behaviour {
+        numbers: Numbers::Scripted,
+        ..Behaviour::default()
+    };
+    let world = World::new(behaviour).await;
+    let bulk = format!("{}/bulk", world.url);
+    let body = json!({"messages": [
+        text_to("+31612340001", "b-0-1"), text_to("+31612340404", "b-1-1"),
+        text_to("+31612340502", "b-2-1"), {"messaging_product": 7}]});
+    let (status, answer) = world.say_to(&bulk, &body).await;
+    assert_eq!(status, 200);
+    let answers = answer["messages"].as_array().expect("answers");
+    let told: Vec<_> = answers
+        .iter()
+        .map(|answer| (answer["id"].as_str(), answer["status"].as_u64()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (Some("b-0-1"), Some(200)),
+            (Some("b-1-1"), Some(400)),
+            (Some("b-2-1"), Some(502)),
+            (None, Some(400))
+        ]
+    );
+    let alone = &answers[0]["body"];
+    assert!(validator("messages.response").is_valid(alone), "{alone}");
+    assert_eq!(answers[1]["body"]["error"]["code"], 131_026);
+    assert_eq!(answers[2].get("body"), None);
+    let none = json!({"messages": []});
+    assert_eq!(world.say_to(&bulk, &none).await.0, 400);
+    let one = text_to("+31612340001", "b-9-1");
+    let many = json!({"messages": vec![one; BULK_MESSAGES_MAX + 1]});
+    assert_eq!(world.say_to(&bulk, &many).await.0, 400);
+    let seen = world.end().await;
+    assert_eq!((seen.requests, seen.accepted, seen.refused), (3, 1, 5));
+    assert_eq!((seen.attempts, seen.repeated), (1, 0));
+}

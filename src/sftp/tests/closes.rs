@@ -1,6 +1,7 @@
 //! Closes from the inside: what goes on beside them, what waits for them, and what they answer when
 //! the disk has no room or the spool cannot be reached.
 
+use super::super::Steered;
 use super::super::channel::Conversation;
 use super::super::jail;
 use super::super::packet::{self, Status};
@@ -21,6 +22,7 @@ fn tree(home: &Path) -> Arc<Tree> {
     let shared = Shared {
         uploads: Arc::new(Uploads::new(Disk::default())),
         arrived: Arc::default(),
+        steered: Steered::default(),
         premises: Arc::default(),
     };
     let dirs = (home.join("tenants"), home.join("new"));

@@ -79,8 +79,8 @@ pub(super) fn never_open() -> Trouble {
         "one that opens later",
     )
     .hint(
-        "write a later `expiresAt`, more `validitySeconds` or a wider `sendWindow`; a message without \
-         an expiry of its own waits as long as your operator has set",
+        "write a later `expiresAt` or more `validitySeconds` (without them a message waits as long \
+         as your operator has set), or a wider `sendWindow`",
     )
 }
 

@@ -1,0 +1,45 @@
+//! `dropcast tenant pause`, `resume` and `retry`.
+
+use std::io;
+
+use clap::{Args, Subcommand};
+
+use super::ConfigOption;
+use super::steering::{Deed, PauseOptions, steer, tenant};
+use crate::batch::TenantName;
+use crate::daemon::desk::Named;
+
+#[derive(Clone, Debug, Subcommand)]
+pub(super) enum Asked {
+    /// Begins nothing more for a tenant, until it is resumed.
+    Pause {
+        #[command(flatten)]
+        one: One,
+        #[command(flatten)]
+        how: PauseOptions,
+    },
+    /// Ends the pause of a tenant. What else is paused stays so.
+    Resume(One),
+    /// Tries at once what waits for another try.
+    Retry(One),
+}
+
+/// One tenant.
+#[derive(Clone, Debug, Args)]
+pub(super) struct One {
+    /// The tenant: the stem of its settings file.
+    #[arg(value_name = "NAME", value_parser = tenant)]
+    name: TenantName,
+    #[command(flatten)]
+    config: ConfigOption,
+}
+
+/// Does what was asked.
+pub(super) fn run(asked: Asked) -> io::Result<u8> {
+    let (One { name, config }, deed) = match asked {
+        Asked::Pause { one, how } => (one, Deed::Pause(how)),
+        Asked::Resume(one) => (one, Deed::Resume),
+        Asked::Retry(one) => (one, Deed::Retry),
+    };
+    steer(&config.path, Named::Tenant { tenant: name }, deed)
+}
