@@ -1,5 +1,6 @@
 //! A thousand numbers with rates of their own in one file: none too fast in any second, all close
-//! to their rate.
+//! to their rate. Counted by the receiver's clock: what a busy machine delivers late is counted as
+//! if it had left late.
 
 use std::path::Path;
 use std::time::{Duration, Instant};

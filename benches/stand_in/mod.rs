@@ -11,7 +11,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
-use tokio::net::TcpSocket;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Runtime;
 
 use crate::service::Outcome;
@@ -21,6 +21,10 @@ pub(crate) const WATCHED: &str = "+3162";
 
 /// Connections that may wait to be taken.
 const BACKLOG: u32 = 4_096;
+
+/// How many take connections: one alone, between requests, would let those wait that are the first
+/// on theirs, and would count them late.
+const TAKERS: usize = 4;
 
 /// The provider, answering until the program ends.
 #[derive(Clone)]
@@ -51,7 +55,7 @@ impl StandIn {
         let socket = TcpSocket::new_v4()?;
         socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
         // A connection that finds no room among those that wait tries again after a whole second.
-        let listener = socket.listen(BACKLOG)?;
+        let listener = socket.listen(BACKLOG)?.into_std()?;
         let address = listener.local_addr()?;
         let book = Arc::new(Book {
             senders,
@@ -61,8 +65,12 @@ impl StandIn {
             times: Mutex::default(),
         });
         let router = Router::new().fallback(take).with_state(Arc::clone(&book));
-        // It ends with the program.
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        for _ in 0..TAKERS {
+            let listener = TcpListener::from_std(listener.try_clone()?)?;
+            let router = router.clone();
+            // It ends with the program.
+            tokio::spawn(async move { axum::serve(listener, router).await });
+        }
         Ok(Self { address, book })
     }
 
