@@ -40,7 +40,7 @@ pub(super) enum Asked {
         #[command(flatten)]
         how: PauseOptions,
     },
-    /// Ends the pause of a batch.
+    /// Ends the pause of a batch; one that is held is tried again at once.
     Resume(One),
     /// Stops a batch for good: what has not begun is never sent, and told as `cancelled`.
     Cancel(One),

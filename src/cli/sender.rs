@@ -31,7 +31,7 @@ pub(super) enum Asked {
         #[command(flatten)]
         how: PauseOptions,
     },
-    /// Ends the pause of a sender.
+    /// Ends the pause of a sender; one that is held is tried again at once.
     Resume(One),
     /// Tries at once what waits for another try, and forgets that the sender holds.
     Retry(One),

@@ -35,7 +35,7 @@ pub(super) enum Asked {
         #[command(flatten)]
         how: PauseOptions,
     },
-    /// Ends the pause of a template.
+    /// Ends the pause of a template; one that is held is tried again at once.
     Resume(Steered),
     /// Tries at once what waits for another try, and forgets that the template holds.
     Retry(Steered),

@@ -18,7 +18,7 @@ pub(super) enum Asked {
         #[command(flatten)]
         how: PauseOptions,
     },
-    /// Ends the pause of a tenant. What else is paused stays so.
+    /// Ends the pause of a tenant, and of nothing else; one that is held is tried again at once.
     Resume(One),
     /// Tries at once what waits for another try.
     Retry(One),

@@ -218,7 +218,14 @@ impl OperatorDesk {
         let subject = self.subject(subject, For::Resuming).await?;
         let what = subject.to_string();
         if !self.steering.resume(subject.clone(), By::Operator).await? {
-            return no(format!("{what} is not paused"));
+            if !self.is_held(&subject).await? {
+                return no(format!("{what} is not paused"));
+            }
+            // Whoever says so has mended what it was held for.
+            self.steering.retry(subject).await?;
+            return Ok(Answer::Done(format!(
+                "{what} was not paused but held; it is tried again now"
+            )));
         }
         let mut sentence = format!("{what} goes on");
         if let Some(wider) = self.wider(&subject).await? {

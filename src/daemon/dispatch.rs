@@ -159,9 +159,12 @@ impl Dispatch {
         let mut told_at = clock::steady();
         let mut batch_of_events = Vec::new();
         desk.look_for_batches().await?;
+        // Whoever asks at once after the start is told what holds.
+        desk.tell().await?;
         while !this.stop.is_cancelled() {
             desk.sending.heed_room(this.store.has_room());
             desk.steer();
+            desk.keep_bars().await?;
             let again = desk.work();
             let now = clock::steady();
             if now.duration_since(told_at) >= TELL_EVERY {
@@ -179,7 +182,7 @@ impl Dispatch {
                 () = this.admitted.notified() => look = true,
                 () = tokio::time::sleep(wait.min(TELL_EVERY)) => look = wait >= TELL_EVERY,
             }
-            desk.hear(&mut batch_of_events)?;
+            desk.hear(&mut batch_of_events).await?;
             if look {
                 desk.look_for_batches().await?;
             }
@@ -192,7 +195,7 @@ impl Dispatch {
             if tokio::time::timeout(left, waiting).await.is_err() {
                 break;
             }
-            desk.hear(&mut batch_of_events)?;
+            desk.hear(&mut batch_of_events).await?;
         }
         Ok(desk.under_way.load(Ordering::Acquire))
     }
@@ -236,7 +239,21 @@ impl Desk {
             });
             self.rates.insert((tenant, number), rate);
         }
+        for barred in self.dispatch.store.bars().await? {
+            self.sending.restore(barred, now);
+        }
         Ok(())
+    }
+
+    /// Keeps what stands against sending, before the outcomes are recorded that it follows from: a
+    /// start in between must not try it all anew. The loop waits for it, so that the store has it in
+    /// the order in which it happened.
+    async fn keep_bars(&mut self) -> Result<(), Error> {
+        let bars = self.sending.bars();
+        if bars.is_empty() {
+            return Ok(());
+        }
+        self.dispatch.store.keep_bars(bars, clock::now()).await
     }
 
     /// Takes up batches that may be sent and are not held yet.
@@ -422,7 +439,7 @@ impl Desk {
     }
 
     /// Hears what has happened. Verdicts that come together are recorded together.
-    fn hear(&mut self, events: &mut Vec<Event>) -> Result<(), Error> {
+    async fn hear(&mut self, events: &mut Vec<Event>) -> Result<(), Error> {
         for event in events.drain(..) {
             let now = self.now();
             match event {
@@ -458,6 +475,7 @@ impl Desk {
                 Event::Failed(error) => return Err(error),
             }
         }
+        self.keep_bars().await?;
         self.record_gathered();
         Ok(())
     }

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::steering::Subject;
 use super::{Reason, retry};
 use crate::batch::{Moment, Phone, TenantName};
 
@@ -47,6 +48,31 @@ impl Gate {
             Self::Credential(_) => "credential",
             Self::Sender(..) => "sender",
             Self::Template(..) => "template",
+        }
+    }
+
+    /// Whether it stands before something of a subject, and before nothing of others.
+    pub fn is_of(&self, subject: &Subject) -> bool {
+        match (self, subject) {
+            (
+                Self::Credential(whose) | Self::Sender(whose, _) | Self::Template(whose, ..),
+                Subject::Tenant { tenant },
+            ) => whose == tenant,
+            (Self::Sender(whose, other), Subject::Sender { tenant, number }) => {
+                whose == tenant && other == number
+            }
+            (
+                Self::Template(whose, other, in_other),
+                Subject::Template {
+                    tenant,
+                    name,
+                    language,
+                },
+            ) => {
+                let is_language = language.as_ref().is_none_or(|one| one == in_other);
+                whose == tenant && other == name && is_language
+            }
+            _ => false,
         }
     }
 
@@ -182,6 +208,16 @@ impl Breakers {
         self.0
             .remove(gate)
             .is_some_and(|breaker| breaker.open.is_some())
+    }
+
+    /// Opens a breaker as an earlier run has left it: no longer than one may stay open.
+    pub fn restore(&mut self, gate: Gate, open: Open, now: Moment) {
+        let until = open.until.min(plus(now, OPEN_MAX));
+        let breaker = Breaker {
+            open: Some(Open { until, ..open }),
+            ..Breaker::default()
+        };
+        self.0.insert(gate, breaker);
     }
 
     /// Lets a probe pass at once.

@@ -20,6 +20,7 @@ use super::window::QuietHours;
 use super::{Attempt, Policy, Reason, Sender};
 use crate::batch::{BatchId, Message, Moment, Phone, TenantName};
 
+mod bars;
 mod holding;
 mod judging;
 mod lines;
@@ -27,6 +28,7 @@ mod lines;
 mod simulation;
 mod viewing;
 
+pub use bars::{Bar, Barred};
 pub use judging::{Notice, Verdict};
 use lines::{Batch, LaneLine};
 use viewing::Recent;
@@ -232,6 +234,8 @@ pub struct Sending {
     recent: HashMap<SenderNo, Recent>,
     /// Senders that were throttled: until when they rest, and why.
     rests: HashMap<SenderNo, (Moment, Reason)>,
+    /// Breakers and rests that have changed since somebody asked.
+    bars: BTreeSet<Bar>,
     has_room: bool,
     /// By how many milliseconds the wall clock was ahead of the steady one.
     ahead_ms: Option<i64>,
@@ -258,6 +262,7 @@ impl Sending {
             pairs: HashMap::new(),
             recent: HashMap::new(),
             rests: HashMap::new(),
+            bars: BTreeSet::new(),
             has_room: true,
             ahead_ms: None,
             notices: Vec::new(),
@@ -349,6 +354,7 @@ impl Sending {
             .collect();
         for gate in &gates {
             self.breakers.retry(gate, now.wall);
+            self.bars.insert(Bar::Breaker(gate.clone()));
         }
         self.release_paces(subject, now);
         self.hasten(subject, now);
@@ -533,28 +539,24 @@ impl Sending {
         }
     }
 
+    /// Throttled senders rest no longer.
     fn release_paces(&mut self, subject: &Subject, now: Now) {
-        let senders: Vec<SenderNo> = self
-            .tenants
-            .iter()
-            .flat_map(|(name, tenant)| {
-                tenant
-                    .senders
-                    .iter()
-                    .filter(move |(number, _)| match subject {
-                        Subject::Tenant { tenant } => tenant == name,
-                        Subject::Sender {
-                            tenant,
-                            number: meant,
-                        } => tenant == name && meant == *number,
-                        Subject::Batch { .. } | Subject::Template { .. } => false,
-                    })
-            })
-            .map(|(_, no)| *no)
-            .collect();
-        for no in senders {
-            self.turns
-                .with_pace(no, now.steady, |pace| pace.release(now.steady));
+        for (name, tenant) in &self.tenants {
+            for (number, no) in &tenant.senders {
+                let is_meant = match subject {
+                    Subject::Tenant { tenant } => tenant == name,
+                    Subject::Sender {
+                        tenant,
+                        number: meant,
+                    } => tenant == name && meant == number,
+                    Subject::Batch { .. } | Subject::Template { .. } => false,
+                };
+                if is_meant && self.rests.remove(no).is_some() {
+                    self.bars.insert(Bar::Rest(name.clone(), number.clone()));
+                    self.turns
+                        .with_pace(*no, now.steady, |pace| pace.release(now.steady));
+                }
+            }
         }
     }
 
@@ -573,28 +575,7 @@ impl Sending {
             (Subject::Tenant { tenant }, Gate::Endpoint(address)) => {
                 endpoint(tenant) == Some(address)
             }
-            (
-                Subject::Tenant { tenant },
-                Gate::Credential(name) | Gate::Sender(name, _) | Gate::Template(name, ..),
-            ) => tenant == name,
-            (Subject::Sender { tenant, number }, Gate::Sender(name, other)) => {
-                tenant == name && number == other
-            }
-            (
-                Subject::Template {
-                    tenant,
-                    name,
-                    language,
-                },
-                Gate::Template(whose, other, in_other),
-            ) => {
-                tenant == whose
-                    && name == other
-                    && language
-                        .as_ref()
-                        .is_none_or(|language| language == in_other)
-            }
-            _ => false,
+            (subject, gate) => gate.is_of(subject),
         }
     }
 

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use super::Reason;
+use super::sending::Bar;
 use super::steering::Pause;
 use crate::batch::{BatchId, Moment, Phone, TenantName};
 
@@ -23,6 +24,8 @@ pub struct Views {
     pub senders: BTreeMap<(TenantName, Phone), SenderView>,
     /// Every batch that is being sent.
     pub batches: HashMap<BatchId, BatchView>,
+    /// What stands against sending for a while.
+    pub bars: Vec<Bar>,
     /// Whether nothing begins because the disk is full.
     pub is_disk_full: bool,
 }

@@ -22,6 +22,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::crash;
 
 mod arrivals;
+mod bars;
 mod chunk;
 mod companions;
 mod finding;
@@ -64,6 +65,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003_sending.sql"),
     include_str!("migrations/0004_retention.sql"),
     include_str!("migrations/0005_steering.sql"),
+    include_str!("migrations/0006_gates.sql"),
 ];
 
 /// The migration since which chunks are labelled.

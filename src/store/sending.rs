@@ -426,14 +426,15 @@ impl Store {
         .await
     }
 
-    /// Keeps what a sender has learned; `None` if it goes as fast as is set.
+    /// Keeps what a sender has learned; `None` if it goes as fast as is set. Told although the disk
+    /// is full, for it has happened.
     pub async fn learn_rate(
         &self,
         tenant: TenantName,
         number: Phone,
         per_second: Option<f64>,
     ) -> Result<(), Error> {
-        self.write(move |connection| {
+        self.write_outcome(move |connection| {
             let (tenant, number) = (tenant.as_str(), number.as_str());
             let forget = "-- learn_rate: forget
                 DELETE FROM learned_rates WHERE tenant = ?1 AND number = ?2";

@@ -487,11 +487,11 @@ fn batch_id(row: &Row<'_>, column: usize) -> rusqlite::Result<BatchId> {
     BatchId::parse(row.get_ref(column)?.as_str()?).ok_or_else(|| odd(column, "id"))
 }
 
-fn tenant(row: &Row<'_>, column: usize) -> rusqlite::Result<TenantName> {
+pub(super) fn tenant(row: &Row<'_>, column: usize) -> rusqlite::Result<TenantName> {
     TenantName::parse(row.get_ref(column)?.as_str()?).ok_or_else(|| odd(column, "tenant"))
 }
 
-fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<Phone> {
+pub(super) fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<Phone> {
     let text: String = row.get(column)?;
     serde_json::from_value(text.into()).map_err(|_| odd(column, "number"))
 }

@@ -11,6 +11,7 @@ use crate::delivery::sending::{Read, Verdict};
 use crate::delivery::standing::{BatchState, Note};
 use crate::delivery::{Attempt, Reason, State, Step, UnknownPolicy};
 
+mod bars;
 mod steering;
 mod wishes;
 

@@ -24,3 +24,4 @@ mod the_same_content_is_refused;
 mod the_same_faults_whichever_way_a_file_comes;
 mod the_tenant_steers_by_file;
 mod what_is_old_goes;
+mod what_was_found_not_to_work_is_not_tried_anew;

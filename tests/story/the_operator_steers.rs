@@ -1,47 +1,21 @@
 //! What the operator pauses stops within a second and stays stopped; what is cancelled never goes
 //! out; and every command says what came of it.
 
-use std::process::Output;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::world::batches::{good_file, good_file_from, recipient};
+use crate::world::commands::{done, told, typed};
 use crate::world::daemon::dropcast;
 use crate::world::provider::{Answer, Gate, Script};
-use crate::world::{SOON, TenantPlan, World, wait_for};
+use crate::world::{SOON, TenantPlan, World, pass};
 
 /// How soon a command is in force.
 const IN_FORCE: Duration = Duration::from_secs(1);
 
 /// How long a pause is looked at before it is believed.
 const BELIEVED: Duration = Duration::from_millis(2_500);
-
-/// What an operator types, against the daemon of this world.
-fn typed(world: &World, words: &[&str]) -> Output {
-    let config = world.path("dropcast.toml");
-    let mut command = dropcast();
-    command.args(words).arg("--config").arg(config);
-    command.output().expect("run")
-}
-
-/// The same, when the answer is yes; gives what was written.
-fn done(world: &World, words: &[&str]) -> String {
-    let output = typed(world, words);
-    assert!(output.status.success(), "{words:?}: {output:?}");
-    String::from_utf8(output.stdout).expect("text")
-}
-
-fn told(world: &World, words: &[&str]) -> Value {
-    let words: Vec<&str> = words.iter().copied().chain(["--json"]).collect();
-    serde_json::from_str(&done(world, &words)).expect("JSON")
-}
-
-/// Lets time pass: what is promised is that nothing happens in it.
-fn pass(time: Duration) {
-    let begun = Instant::now();
-    wait_for("time", SOON, || (begun.elapsed() >= time).then_some(()));
-}
 
 /// An operator who sees that a text is wrong has a second, not a million messages; and a restart
 /// must not send on what was stopped.

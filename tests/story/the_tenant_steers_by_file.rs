@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::world::batches::{good_file, good_file_from};
-use crate::world::daemon::dropcast;
+use crate::world::commands::done;
 use crate::world::provider::Script;
-use crate::world::{SOON, TenantPlan, World, wait_for};
+use crate::world::{SOON, TenantPlan, World, pass};
 
 /// How soon a wish is in force after its close was answered.
 const IN_FORCE: Duration = Duration::from_secs(1);
@@ -25,12 +25,6 @@ const WAITS: &str = "[policy]\ntrigger = \"done-file\"\n";
 
 /// Files that make a look at a folder slow.
 const MANY: usize = 6_000;
-
-/// Lets time pass: what is promised is that nothing happens in it.
-fn pass(time: Duration) {
-    let begun = Instant::now();
-    wait_for("time", SOON, || (begun.elapsed() >= time).then_some(()));
-}
 
 /// Waits until the status of a file of `acme` is as it should be.
 fn told(world: &mut World, name: &str, is_so: impl Fn(&Value) -> bool) -> Value {
@@ -66,14 +60,6 @@ fn refused(world: &mut World, tenant: &str, name: &str) -> String {
     let faults = folder.faults(&status);
     assert!(folder.of_batch("errors", &status, "").is_file());
     faults["faults"][0]["code"].as_str().expect("a code").into()
-}
-
-fn typed(world: &World, words: &[&str]) {
-    let config = world.path("dropcast.toml");
-    let mut command = dropcast();
-    let ran = command.args(words).arg("--config").arg(config).output();
-    let output = ran.expect("run");
-    assert!(output.status.success(), "{words:?}: {output:?}");
 }
 
 fn count(status: &Value, word: &str) -> u64 {
@@ -255,7 +241,7 @@ fn the_operators_pause_stays_and_the_status_says_so() {
     world.drop_file("run.json", good_file(100));
     provider.wait_for_requests(5, SOON);
     let pause = ["batch", "pause", "run.json", "--reason", "a doubt"];
-    typed(&world, &pause);
+    done(&world, &pause);
     told(&mut world, "run.json", has_state("paused"));
     for (times, verb) in [(1, "resume"), (2, "pause"), (2, "resume")] {
         let name = format!("run.json.{verb}");
@@ -274,7 +260,7 @@ fn the_operators_pause_stays_and_the_status_says_so() {
     let before = provider.seen_count();
     pass(IN_FORCE);
     assert_eq!(provider.seen_count(), before, "it went on");
-    typed(&world, &["batch", "resume", "run.json"]);
+    done(&world, &["batch", "resume", "run.json"]);
     assert_eq!(world.ended("run.json")["counts"]["accepted"], 100);
 }
 

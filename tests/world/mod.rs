@@ -14,6 +14,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 pub(crate) mod batches;
+pub(crate) mod commands;
 pub(crate) mod daemon;
 pub(crate) mod folder;
 mod host_key;
@@ -35,6 +36,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// The number that every tenant of a story sends from.
 pub(crate) const SENDER: &str = "+15550001111";
+
+/// Lets time pass: what is promised is that nothing happens in it.
+pub(crate) fn pass(time: Duration) {
+    let begun = Instant::now();
+    wait_for("time", time + SOON, || {
+        (begun.elapsed() >= time).then_some(())
+    });
+}
 
 /// Waits until `fact` yields something, and gives it. Panics with `what` after `limit`.
 pub(crate) fn wait_for<T>(what: &str, limit: Duration, mut fact: impl FnMut() -> Option<T>) -> T {

@@ -155,6 +155,27 @@ impl OperatorDesk {
         senders.map(|view| sender_told(&view, &pauses)).collect()
     }
 
+    /// Whether something was found not to work that stands before the whole of a subject.
+    pub(super) async fn is_held(&self, subject: &Subject) -> Result<bool, Not> {
+        if let Subject::Batch { batch } = subject {
+            let Some(standing) = self.store.batch(batch.clone()).await? else {
+                return Ok(false);
+            };
+            let (binding, _) = self.sight_of(&standing).judged(&standing);
+            return Ok(matches!(binding, Binding::Held(_)));
+        }
+        let (views, now) = (self.sight.views(), clock::now());
+        // An address is nobody's own, but its messages wait for it.
+        let of_tenant = |view: &SenderView| match subject {
+            Subject::Tenant { tenant } => view.tenant == *tenant,
+            _ => false,
+        };
+        let in_force = |view: &SenderView| view.hold.as_ref().is_some_and(|hold| hold.until > now);
+        let mut senders = views.senders.values();
+        Ok(views.bars.iter().any(|bar| bar.is_of(subject))
+            || senders.any(|view| of_tenant(view) && in_force(view)))
+    }
+
     /// What the sending said of a sender, with the operator's limit as it is now.
     fn sender_view(
         &self,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::lines::{Soon, plus};
 use super::{
-    Action, Attempt, Gate, Going, Item, LaneNo, Now, PAIRS_MAX, Passage, SenderNo, Sending,
+    Action, Attempt, Bar, Gate, Going, Item, LaneNo, Now, PAIRS_MAX, Passage, SenderNo, Sending,
     TURNS_MAX, Turn, Wake,
 };
 use crate::batch::{BatchId, Moment, Phone, TenantName};
@@ -336,6 +336,7 @@ impl Sending {
     fn pass(&mut self, gates: &[Gate], left_at: Moment) {
         for gate in gates {
             if self.breakers.pass(gate, left_at) {
+                self.bars.insert(Bar::Breaker(gate.clone()));
                 self.notices.push(Notice::Closed(gate.clone()));
                 self.look_at_all();
             }
@@ -344,6 +345,7 @@ impl Sending {
 
     fn opened(&mut self, going: &Going, gate: Gate, opened: Option<Open>) {
         if let Some(open) = opened {
+            self.bars.insert(Bar::Breaker(gate.clone()));
             self.notices
                 .push(Notice::Opened(going.tenant.clone(), gate, open));
         }
@@ -379,6 +381,8 @@ impl Sending {
         if let Some(rate) = changed {
             self.rests
                 .insert(going.sender, (plus(now.wall, rest), reason.clone()));
+            self.bars
+                .insert(Bar::Rest(going.tenant.clone(), going.from.clone()));
             self.notices.push(Notice::Throttled {
                 tenant: going.tenant.clone(),
                 number: going.from.clone(),

@@ -13,7 +13,7 @@
 //! - more messages of a sender reach the provider within a second than its rate allows;
 //! - anything begins that is paused, cancelled, expired, not yet due, behind an open breaker
 //!   (except one probe), from a sender that was throttled and is to rest, or while the disk is
-//!   full;
+//!   full, also if a crash came between;
 //! - a batch has not ended in time though all trouble is over, or nothing would wake the loop;
 //! - counters do not say what there is, or a message was forgotten;
 //! - the loop spins, a message is held twice, or what is remembered grows with time.
@@ -32,9 +32,9 @@ use fastrand::Rng;
 
 use super::lines::Batch;
 use super::{
-    Action, Attempt, BatchId, Gate, Going, Item, Lane, Message, Moment, Notice, Now, Pause, Pauses,
-    Phone, Policy, Read, Readings, Reason, Sender, Sending, Subject, TenantName, Verdict, Way,
-    Whose,
+    Action, Attempt, Bar, Barred, BatchId, Gate, Going, Item, Lane, Message, Moment, Notice, Now,
+    Pause, Pauses, Phone, Policy, Read, Readings, Reason, Sender, Sending, Subject, TenantName,
+    Verdict, Way, Whose,
 };
 use crate::delivery::pace::Record;
 use crate::delivery::steering::By;

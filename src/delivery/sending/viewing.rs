@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::lines::{Batch, LaneLine, Soon};
-use super::{Gate, Now, Pause, SenderNo, Sending};
+use super::{Bar, Gate, Now, Passage, Pause, SenderNo, Sending};
 use crate::batch::{Moment, Phone, TenantName};
 use crate::delivery::view::{BatchView, Hold, Reach, SenderView, Views};
 
@@ -61,8 +61,28 @@ impl Sending {
             batches: batches
                 .map(|(age, batch)| (batch.id.clone(), self.batch_view(*age, batch, now)))
                 .collect(),
+            bars: self.standing_bars(now),
             is_disk_full: !self.has_room,
         }
+    }
+
+    /// What nothing passes at this moment.
+    fn standing_bars(&self, now: Now) -> Vec<Bar> {
+        let shut = |(gate, _): &(&Gate, _)| {
+            matches!(self.breakers.passage(gate, now.wall), Passage::Shut(_))
+        };
+        let breakers = self.breakers.all_open().filter(shut);
+        let breakers = breakers.map(|(gate, _)| Bar::Breaker(gate.clone()));
+        let rests = self.tenants.iter().flat_map(|(name, tenant)| {
+            let rests = |no| {
+                self.rests
+                    .get(no)
+                    .is_some_and(|(until, _)| *until > now.wall)
+            };
+            let resting = tenant.senders.iter().filter(move |(_, no)| rests(*no));
+            resting.map(|(number, _)| Bar::Rest(name.clone(), number.clone()))
+        });
+        breakers.chain(rests).collect()
     }
 
     fn sender_view(

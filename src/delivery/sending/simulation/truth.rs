@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use super::plan::Course;
+use super::plan::{Course, Happening};
 use super::store::{Stage, Store};
 use super::world::World;
 use super::{
@@ -32,6 +32,8 @@ pub(super) struct Truth {
     /// Messages with a permit, by sender.
     out: HashMap<(TenantName, Phone), usize>,
     probes: HashMap<Gate, Vec<Probe>>,
+    /// Breakers that have opened and not closed, and until when nothing passes them.
+    open: HashMap<Gate, Duration>,
     /// Until when throttled senders rest.
     rests: HashMap<(TenantName, Phone), Duration>,
 }
@@ -123,9 +125,13 @@ impl Truth {
     }
 
     fn passes(&mut self, sending: &Sending, going: &Going, gate: &Gate, now: Now) {
+        let until = self.open.get(gate);
         let Some(open) = sending.breakers.open(gate) else {
+            assert!(until.is_none(), "{gate:?} was forgotten");
             return;
         };
+        let is_shut = until.is_some_and(|until| now.steady < *until);
+        assert!(!is_shut, "{gate:?} is passed before its time");
         assert!(going.items.len() == 1, "{gate:?} is passed by many");
         assert!(open.until <= now.wall, "{gate:?} is open");
         let probes = self.probes.entry(gate.clone()).or_default();
@@ -155,8 +161,17 @@ impl Truth {
     /// A breaker closed, or opened again: what passed it before is no probe of it any more.
     pub(super) fn noticed(&mut self, notice: &Notice, now: Now) {
         match notice {
-            Notice::Opened(_, gate, _) | Notice::Closed(gate) => {
+            Notice::Opened(_, gate, open) => {
                 self.probes.remove(gate);
+                let wait_ms = open.until.as_millis() - now.wall.as_millis();
+                let wait = Duration::from_millis(wait_ms.max(0).unsigned_abs());
+                // The wall clock is coarser than the steady one.
+                let until = (now.steady + wait).saturating_sub(Duration::from_millis(1));
+                self.open.insert(gate.clone(), until);
+            }
+            Notice::Closed(gate) => {
+                self.probes.remove(gate);
+                self.open.remove(gate);
             }
             Notice::Throttled {
                 tenant,
@@ -173,6 +188,9 @@ impl Truth {
     /// Somebody wants it tried again at once.
     pub(super) fn retried(&mut self) {
         self.rests.clear();
+        self.open
+            .values_mut()
+            .for_each(|until| *until = Duration::ZERO);
     }
 
     /// The provider took what may have been a probe: what it passed is closed.
@@ -204,11 +222,16 @@ impl Truth {
         }
     }
 
-    pub(super) fn crashed(&mut self, store: &Store, sending: &Sending) {
+    /// What was found to stand against sending stands after a crash too; how long, nobody can say
+    /// if the wall clock is set meanwhile.
+    pub(super) fn crashed(&mut self, course: &Course, store: &Store, sending: &Sending) {
         open_is_permitted(store, sending);
         self.out.clear();
         self.probes.clear();
-        self.rests.clear();
+        let is_step = |(_, happening): &(_, Happening)| matches!(happening, Happening::Step(_));
+        if course.happenings.iter().any(is_step) {
+            self.retried();
+        }
     }
 }
 

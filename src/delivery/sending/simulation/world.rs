@@ -13,8 +13,8 @@ use super::provider::Provider;
 use super::store::{Kept, Stage, Store};
 use super::truth::{self, Truth};
 use super::{
-    Action, Attempt, BatchId, By, EPOCH, Going, Item, Now, Outcome, Pause, Pauses, Phone, Read,
-    Readings, Record, Rng, Sending, State, Step, Subject, Verdict,
+    Action, Attempt, Bar, Barred, BatchId, By, EPOCH, Going, Item, Now, Outcome, Pause, Pauses,
+    Phone, Read, Readings, Record, Rng, Sending, State, Step, Subject, Verdict,
 };
 
 /// How long the loop takes from one beat to the next.
@@ -107,6 +107,8 @@ pub(super) struct World {
     provider: Provider,
     records: HashMap<Phone, Record>,
     pauses: Vec<Pause>,
+    /// The bars in the store.
+    barred: BTreeMap<Bar, Barred>,
     told: Option<Told>,
 }
 
@@ -133,6 +135,7 @@ impl World {
             provider: Provider::default(),
             records: HashMap::new(),
             pauses: Vec::new(),
+            barred: BTreeMap::new(),
             told,
         };
         let begins = world.steady;
@@ -344,7 +347,7 @@ impl World {
         if !self.is_up {
             return;
         }
-        self.truth.crashed(&self.store, &self.sending);
+        self.truth.crashed(&self.course, &self.store, &self.sending);
         self.life += 1;
         self.is_up = false;
         self.beat_at = None;
@@ -368,6 +371,9 @@ impl World {
             self.sending.add_tenant(peer.name.clone(), peer.way.clone());
             policies.insert(peer.name.clone(), peer.way.policy);
         }
+        for barred in self.barred.values() {
+            self.sending.restore(barred.clone(), now);
+        }
         self.store.recover(&policies, now.wall);
         self.is_up = true;
         self.heed_pauses();
@@ -389,6 +395,7 @@ impl World {
         let heard = std::mem::take(&mut self.heard);
         let is_told = !heard.is_empty();
         self.hear(heard);
+        self.keep_bars();
         let now = self.now();
         let (actions, again) = self.sending.poll(now);
         for notice in self.sending.notices() {
@@ -405,6 +412,24 @@ impl World {
         truth::holds_little(&self.sending);
         if let Some(at) = again {
             self.beat_by(at);
+        }
+    }
+
+    /// The loop waits until they are kept.
+    fn keep_bars(&mut self) {
+        let since = self.now().wall;
+        for (bar, open) in self.sending.bars() {
+            match open {
+                Some(open) => {
+                    let kept = Barred {
+                        bar: bar.clone(),
+                        since,
+                        open,
+                    };
+                    self.barred.insert(bar, kept);
+                }
+                None => drop(self.barred.remove(&bar)),
+            }
         }
     }
 
