@@ -74,6 +74,11 @@ impl Default for Packer {
     }
 }
 
+/// When a message may go.
+pub(super) fn goes_at(message: &Message) -> Moment {
+    message.scheduled_at.unwrap_or(AT_ONCE)
+}
+
 impl Packer {
     /// Adds the next message.
     pub fn add(&mut self, message: &Message) {
@@ -97,7 +102,7 @@ impl Packer {
 
     /// Notes what must be known of a message while its chunk is closed.
     fn label(&mut self, message: &Message) {
-        let at = message.scheduled_at.unwrap_or(AT_ONCE);
+        let at = goes_at(message);
         self.next_at = Some(self.next_at.map_or(at, |before| before.min(at)));
         if self
             .lanes

@@ -9,7 +9,7 @@ use std::ops::AddAssign;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::arrivals::{from_json, seq, to_json};
-use super::chunk::Sized;
+use super::chunk::{Sized, goes_at};
 use super::messages::{Chunks, content};
 use super::steering::seq_if_sending;
 use super::{Error, Store};
@@ -113,9 +113,11 @@ impl Store {
         let Ok(mut messages) = unpack_apart(content).await else {
             return Ok(Looked::Damaged);
         };
-        self.end_reading(found.seq, found.first).await?;
         let is_touched = |index: u64| found.touched.binary_search(&(index as i64)).is_ok();
         messages.retain(|(message, _)| !is_touched(message.index));
+        let moments = messages.iter().map(|(message, _)| goes_at(message));
+        self.end_reading((found.seq, found.first), moments.min())
+            .await?;
         Ok(Looked::Found(Readings {
             first: found.first as u64,
             messages,
@@ -189,11 +191,19 @@ impl Store {
         .await
     }
 
-    async fn end_reading(&self, seq: i64, first: i64) -> Result<(), Error> {
+    /// A chunk was read, and nothing untouched of it may go before `next_at`: until then it is
+    /// passed by, whatever of it went sooner.
+    async fn end_reading(
+        &self,
+        (seq, first): (i64, i64),
+        next_at: Option<Moment>,
+    ) -> Result<(), Error> {
         self.write(move |connection| {
             let sql = "-- end_reading
-                UPDATE chunks SET readings = 0 WHERE batch = ?1 AND first_index = ?2";
-            connection.prepare_cached(sql)?.execute([seq, first])?;
+                UPDATE chunks SET readings = 0, next_at = COALESCE(?3, next_at)
+                WHERE batch = ?1 AND first_index = ?2";
+            let row = params![seq, first, next_at.map(Moment::as_millis)];
+            connection.prepare_cached(sql)?.execute(row)?;
             Ok(())
         })
         .await
@@ -230,19 +240,6 @@ impl Store {
             connection
                 .prepare_cached(sql)?
                 .execute([seq, failed as i64])?;
-            Ok(())
-        })
-        .await
-    }
-
-    /// Notes that nothing untouched of a chunk may go before `next_at`.
-    pub async fn put_off(&self, batch: BatchId, first: u64, next_at: Moment) -> Result<(), Error> {
-        self.write(move |connection| {
-            let seq = seq(connection, &batch)?;
-            let sql = "-- put_off
-                UPDATE chunks SET next_at = ?3 WHERE batch = ?1 AND first_index = ?2";
-            let row = [seq, first as i64, next_at.as_millis()];
-            connection.prepare_cached(sql)?.execute(row)?;
             Ok(())
         })
         .await

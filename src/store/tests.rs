@@ -216,6 +216,51 @@ async fn what_was_read_to_its_end_is_not_read_again() {
     assert!(chunk.is_some(), "its messages are there");
 }
 
+/// A chunk of which one message went at once and the rest is for tomorrow must not be unpacked each
+/// time that something else of its batch is due.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chunk_is_passed_by_once_what_is_left_of_it_is_for_later() {
+    let folder = folder();
+    let store = open(&folder);
+    let tomorrow = NOW.plus_ms(86_400_000);
+    let arrival = arrival(1);
+    let batch = arrival.batch.clone();
+    let received = store.receive(arrival, Start::AtOnce);
+    received.await.expect("received");
+    store.begin_check(batch.clone()).await.expect("begun");
+    let later = Message {
+        scheduled_at: Some(tomorrow),
+        ..message(1)
+    };
+    let piece = Piece {
+        chunks: Chunk::of(&[message(0), later]),
+        ..Piece::default()
+    };
+    keep(&store, &batch, [piece]).await;
+    let admitting = store.admit(batch.clone(), admission("aa"));
+    assert_eq!(admitting.await.expect("answered"), Admitted::Whole);
+    let (messages, _) = next_chunk(&store, &batch, 0).await.expect("a chunk");
+    assert_eq!(messages.len(), 2);
+    assert!(begin(&store, attempt(&batch, 0, 1)).await);
+    let (messages, _) = next_chunk(&store, &batch, 0).await.expect("a chunk");
+    assert_eq!(messages.len(), 1);
+    let read = |ready_by| Read {
+        batch: batch.clone(),
+        lane: 0,
+        from: 0,
+        ready_by,
+    };
+    let mut found = Vec::new();
+    for ready_by in [NOW, tomorrow] {
+        let looked = store.readings(read(ready_by), Age::Calm).await;
+        match looked.expect("read") {
+            Looked::Found(readings) => found.push((readings.messages.len(), readings.passed_by)),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(found, [(0, Some(tomorrow)), (1, None)]);
+}
+
 /// The whole life of a batch: what results say is what happened, in the order of the file.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_is_kept_sent_and_told() {

@@ -1,6 +1,7 @@
 -- The index of the last message; -1 for a chunk that was kept before this was.
 ALTER TABLE chunks ADD COLUMN last_index INTEGER NOT NULL DEFAULT -1;
--- When the earliest of the messages may go that nothing has happened to; 0 for at once.
+-- When the earliest of the messages may go that nothing had happened to when it was read last; 0 for
+-- at once.
 ALTER TABLE chunks ADD COLUMN next_at INTEGER NOT NULL DEFAULT 0;
 -- The lanes of its messages: one bit for each lane of the batch. Never changes.
 ALTER TABLE chunks ADD COLUMN lanes BLOB NOT NULL DEFAULT x'';

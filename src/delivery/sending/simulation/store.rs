@@ -73,10 +73,13 @@ impl Kept {
                     of_chunk.push(no as u32);
                 }
             }
-            let at = |message: &Message| message.scheduled_at.unwrap_or(Moment::from_millis(0));
             chunks.push(Chunk {
                 untouched: part.len() as i64,
-                next_at: part.iter().map(at).min().expect("a chunk is not empty"),
+                next_at: part
+                    .iter()
+                    .map(goes_at)
+                    .min()
+                    .expect("a chunk is not empty"),
                 lanes: of_chunk,
             });
         }
@@ -191,6 +194,10 @@ impl Kept {
     }
 }
 
+fn goes_at(message: &Message) -> Moment {
+    message.scheduled_at.unwrap_or(Moment::from_millis(0))
+}
+
 /// All batches, the oldest first; the age of the first is 0.
 #[derive(Debug, Default)]
 pub(super) struct Store(pub(super) Vec<Kept>);
@@ -220,11 +227,11 @@ impl Store {
         sending.map(plan).collect()
     }
 
-    pub(super) fn readings(&self, asked: &Read) -> Readings {
-        let kept = &self.0[self.at(&asked.batch)];
+    pub(super) fn readings(&mut self, asked: &Read) -> Readings {
+        let kept = self.of(&asked.batch);
         let mut found = Readings::default();
         let from = (asked.from / kept.chunk_size) as usize;
-        for (no, chunk) in kept.chunks.iter().enumerate().skip(from) {
+        for (no, chunk) in kept.chunks.iter_mut().enumerate().skip(from) {
             if chunk.untouched <= 0 || !chunk.lanes.contains(&asked.lane) {
                 continue;
             }
@@ -240,6 +247,8 @@ impl Store {
             let untouched = (found.first..end).filter(|index| !kept.rows.contains_key(index));
             let sized = |index: u64| (kept.messages[index as usize].clone(), BYTES);
             found.messages = untouched.map(sized).collect();
+            let moments = found.messages.iter().map(|(message, _)| goes_at(message));
+            chunk.next_at = moments.min().unwrap_or(chunk.next_at);
             break;
         }
         found
