@@ -145,11 +145,6 @@ impl Pace {
         }
     }
 
-    /// Until when no slot is given out; in the past when nothing holds.
-    pub fn held_until(&self) -> Duration {
-        self.held_until
-    }
-
     /// The provider throttled a message that left at `left_at`: goes slower. What left before the
     /// rate was last lowered says nothing about the rate since. Says whether that changed anything.
     pub fn throttled(&mut self, left_at: Duration, now: Duration) -> bool {

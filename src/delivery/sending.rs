@@ -425,11 +425,6 @@ impl Sending {
         std::mem::take(&mut self.notices)
     }
 
-    /// Breakers that are not closed.
-    pub fn breakers(&self) -> &Breakers {
-        &self.breakers
-    }
-
     /// The batches that are being sent.
     pub fn batch_ids(&self) -> Vec<BatchId> {
         self.batches

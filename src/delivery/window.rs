@@ -1,7 +1,8 @@
 //! When a message may leave: in the hours that its file gave it, and not in the hours in which its
 //! tenant wants quiet. When a single window is open is for `batch::window` to say.
 
-use crate::batch::{Message, Moment, SendWindow};
+use super::lane::Lane;
+use crate::batch::{Moment, SendWindow};
 
 /// Hours in which a tenant wants nothing sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,14 +29,10 @@ pub struct Opening {
 }
 
 impl<'a> Gate<'a> {
-    /// The gate of a message whose tenant wants quiet in `quiet`.
-    pub fn of(message: &'a Message, quiet: &'a [QuietHours]) -> Self {
-        let quiet = if message.ignore_quiet_hours {
-            &[]
-        } else {
-            quiet
-        };
-        Self::new(message.send_window.as_ref(), quiet)
+    /// The gate of a lane whose tenant wants quiet in `quiet`.
+    pub fn of(lane: &'a Lane, quiet: &'a [QuietHours]) -> Self {
+        let quiet = if lane.ignore_quiet_hours { &[] } else { quiet };
+        Self::new(lane.send_window.as_ref(), quiet)
     }
 
     /// The gate that is open in `window`, or always without one, but not in the quiet hours.
@@ -109,6 +106,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::batch::Message;
     use crate::batch::window::{Days, Hour, Zone};
 
     const MINUTE_MS: i64 = 60_000;
@@ -165,14 +163,16 @@ mod tests {
         let text = r#"{"index":0,"line":1,"to":"+31612345678","from":"+15550001111",
             "expiresAt":1,"content":{"text":{"body":"x","previewUrl":false}}}"#;
         let plain: Message = serde_json::from_str(text).expect("a message");
-        assert_eq!(Gate::of(&plain, &quiet), Gate::new(None, &quiet));
+        let lane = Lane::of(&plain);
+        assert_eq!(Gate::of(&lane, &quiet), Gate::new(None, &quiet));
         let urgent = Message {
             ignore_quiet_hours: true,
             send_window: Some(window("06:00", "12:00", "UTC")),
             ..plain
         };
         let own = urgent.send_window.as_ref();
-        assert_eq!(Gate::of(&urgent, &quiet), Gate::new(own, &[]));
+        let lane = Lane::of(&urgent);
+        assert_eq!(Gate::of(&lane, &quiet), Gate::new(own, &[]));
     }
 
     prop_compose! {

@@ -130,11 +130,6 @@ impl Lookout {
         }
     }
 
-    /// Whose folders these are.
-    pub fn tenant(&self) -> &TenantName {
-        &self.tenant
-    }
-
     /// The folders, opened.
     pub fn drops(&self) -> Result<Drops, Error> {
         Drops::open(&self.root)
@@ -456,7 +451,7 @@ mod tests {
         fs::rename(&hidden, yard.spooled(SPOOL_NAME)).expect("shown");
 
         let drops = yard.lookout.drops().expect("opened");
-        let tenant = yard.lookout.tenant().clone();
+        let tenant = yard.lookout.tenant.clone();
         let taken = yard.inbox.copy(&tenant, &drops, &found[0]).expect("copied");
         assert!(matches!(taken, Taking::Spooled(_)));
         // Renamed it is still the file that was taken; written to it is another.
@@ -489,7 +484,7 @@ mod tests {
         let local = yard.drop.join("a.json");
         write(&local, "{\"a\":1}");
         let drops = yard.lookout.drops().expect("opened");
-        let tenant = yard.lookout.tenant().clone();
+        let tenant = yard.lookout.tenant.clone();
         let found = yard.sweep();
         yard.inbox.copy(&tenant, &drops, &found[0]).expect("copied");
         let long_ago = std::time::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
@@ -525,7 +520,7 @@ mod tests {
         let mut yard = Yard::new();
         write(&yard.drop.join("a.json"), "{}");
         let drops = yard.lookout.drops().expect("opened");
-        let tenant = yard.lookout.tenant().clone();
+        let tenant = yard.lookout.tenant.clone();
         let found = yard.sweep();
         yard.inbox.reserve = crate::disk::room::Reserve {
             bytes: u64::MAX,
@@ -550,7 +545,7 @@ mod tests {
         write(&empty, "");
         write(&other, "{}");
         let drops = yard.lookout.drops().expect("opened");
-        let tenant = yard.lookout.tenant().clone();
+        let tenant = yard.lookout.tenant.clone();
         let found = yard.sweep();
         write(&empty, "{}");
         fs::hard_link(&other, yard.spooled(SPOOL_NAME)).expect("linked");

@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use russh::keys::{HashAlg, PrivateKey};
+use russh::keys::PrivateKey;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
@@ -180,12 +180,6 @@ impl Door {
     pub fn host_keys(&self) -> Vec<String> {
         let lines = self.keys.iter().map(|key| key.public_key().to_openssh());
         lines.filter_map(Result::ok).collect()
-    }
-
-    /// The fingerprints of the host keys, `SHA256:…`, as clients show them.
-    pub fn fingerprints(&self) -> Vec<String> {
-        let fingerprint = |key: &PrivateKey| key.fingerprint(HashAlg::Sha256).to_string();
-        self.keys.iter().map(fingerprint).collect()
     }
 
     /// The same door, which tells of each connection that it turns away.

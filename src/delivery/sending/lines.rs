@@ -684,12 +684,9 @@ impl Sending {
         now: Moment,
     ) -> (Option<Moment>, Option<Moment>) {
         const FAR: Moment = Moment::from_millis(i64::MAX);
-        let quiet = self
-            .tenants
-            .get(&batch.tenant)
-            .filter(|_| !lane.ignore_quiet_hours);
-        let quiet = quiet.map_or(&[][..], |tenant| &tenant.way.quiet_hours);
-        let hours = window::Gate::new(lane.send_window.as_ref(), quiet);
+        let tenant = self.tenants.get(&batch.tenant);
+        let quiet = tenant.map_or(&[][..], |tenant| &tenant.way.quiet_hours);
+        let hours = window::Gate::of(lane, quiet);
         if hours.is_always_open() {
             return (None, None);
         }
