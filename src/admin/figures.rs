@@ -82,6 +82,9 @@ pub struct Figures {
     turned_away: Family<ReasonLabels, Counter>,
     paused: Family<ScopeLabels, Gauge>,
     purged: Family<KindLabels, Counter>,
+    breakers: Family<KindLabels, Gauge>,
+    resting: Gauge,
+    waiting: Gauge,
     in_flight: Gauge,
     send_seconds: Histogram,
     readiness: AtomicU8,
@@ -98,6 +101,9 @@ impl Figures {
             turned_away: Family::default(),
             paused: Family::default(),
             purged: Family::default(),
+            breakers: Family::default(),
+            resting: Gauge::default(),
+            waiting: Gauge::default(),
             in_flight: Gauge::default(),
             send_seconds: Histogram::new(SEND_SECONDS),
             readiness: AtomicU8::new(Readiness::Starting as u8),
@@ -130,6 +136,21 @@ impl Figures {
             "purged",
             "What was old and has gone: files (processed, results), batches (content, history)",
             figures.purged.clone(),
+        );
+        registry.register(
+            "breakers_open",
+            "Endpoints, credentials, senders and templates that were found not to work and are not used for a while",
+            figures.breakers.clone(),
+        );
+        registry.register(
+            "senders_resting",
+            "Senders that were throttled and rest as long as their provider asked",
+            figures.resting.clone(),
+        );
+        registry.register(
+            "waiting",
+            "Messages that are to be sent and are not on their way",
+            figures.waiting.clone(),
         );
         registry.register(
             "in_flight",
@@ -183,8 +204,8 @@ impl Figures {
 
     /// How many things of this kind are paused.
     pub fn paused(&self, scope: &'static str, count: usize) {
-        let count = i64::try_from(count).unwrap_or(i64::MAX);
-        self.paused.get_or_create(&ScopeLabels { scope }).set(count);
+        let gauge = self.paused.get_or_create(&ScopeLabels { scope });
+        gauge.set(whole(count as u64));
     }
 
     /// Counts what of this kind was old and has gone.
@@ -194,14 +215,30 @@ impl Figures {
             .inc_by(count);
     }
 
-    /// A request leaves.
-    pub fn attempt_began(&self) {
-        self.in_flight.inc();
+    /// How many things of this kind are not used for a while, because they were found not to work.
+    pub fn open(&self, kind: &'static str, count: usize) {
+        let gauge = self.breakers.get_or_create(&KindLabels { kind });
+        gauge.set(whole(count as u64));
+    }
+
+    /// How many senders rest because they were throttled.
+    pub fn resting(&self, count: usize) {
+        self.resting.set(whole(count as u64));
+    }
+
+    /// How many messages wait.
+    pub fn waiting(&self, count: u64) {
+        self.waiting.set(whole(count));
+    }
+
+    /// A request with so many messages leaves.
+    pub fn attempt_began(&self, messages: usize) {
+        self.in_flight.inc_by(whole(messages as u64));
     }
 
     /// Its reply came, or none will, after `took`.
-    pub fn attempt_ended(&self, took: Duration) {
-        self.in_flight.dec();
+    pub fn attempt_ended(&self, messages: usize, took: Duration) {
+        self.in_flight.dec_by(whole(messages as u64));
         self.send_seconds.observe(took.as_secs_f64());
     }
 
@@ -236,6 +273,10 @@ impl Figures {
     }
 }
 
+fn whole(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
 impl Default for Figures {
     fn default() -> Self {
         Self::new()
@@ -257,9 +298,12 @@ mod tests {
         figures.turned_away("penalised");
         figures.paused("sender", 2);
         figures.purged("content", 3);
-        figures.attempt_began();
-        figures.attempt_began();
-        figures.attempt_ended(Duration::from_millis(40));
+        figures.open("credential", 1);
+        figures.resting(4);
+        figures.waiting(1_000);
+        figures.attempt_began(1);
+        figures.attempt_began(5);
+        figures.attempt_ended(1, Duration::from_millis(40));
         let text = figures.written();
         for line in [
             r#"dropcast_messages_total{tenant="acme",outcome="accepted"} 2"#,
@@ -267,7 +311,10 @@ mod tests {
             r#"dropcast_connections_turned_away_total{reason="penalised"} 1"#,
             r#"dropcast_paused{scope="sender"} 2"#,
             r#"dropcast_purged_total{kind="content"} 3"#,
-            "dropcast_in_flight 1",
+            r#"dropcast_breakers_open{kind="credential"} 1"#,
+            "dropcast_senders_resting 4",
+            "dropcast_waiting 1000",
+            "dropcast_in_flight 5",
             r#"dropcast_send_seconds_bucket{le="0.025"} 0"#,
             r#"dropcast_send_seconds_bucket{le="0.05"} 1"#,
             "dropcast_send_seconds_count 1",

@@ -63,7 +63,15 @@ fn write(explained: &Explained) -> io::Result<()> {
     let ended = batch.finished_at.as_deref().map(moment);
     match (ended, end) {
         (Some(ended), _) => say(&format_args!("  ended     {ended}"))?,
-        (None, Some(end)) => say(&format_args!("  ends      about {end}"))?,
+        (None, Some(end)) => match &explained.ends_last {
+            None => say(&format_args!("  ends      about {end}"))?,
+            Some(number) => {
+                let (number, all) = (number.as_str(), explained.senders.len());
+                say(&format_args!(
+                    "  ends      about {end}: {number} will be the last of its {all} senders"
+                ))?;
+            }
+        },
         (None, None) => say(&"  ends      nobody can say yet")?,
     }
     if !explained.senders.is_empty() {

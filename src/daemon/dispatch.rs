@@ -22,7 +22,10 @@ use crate::admin::Figures;
 use crate::batch::{BatchId, Moment, Phone, TenantName};
 use crate::clock;
 use crate::crash;
-use crate::delivery::sending::{Action, Going, Item, Notice, Now, PERMITS, Read, Sending, Verdict};
+use crate::delivery::breaker::Gate;
+use crate::delivery::sending::{
+    Action, Bar, Going, Item, Notice, Now, PERMITS, Read, Sending, Verdict,
+};
 use crate::delivery::steering::Subject;
 use crate::delivery::view::Views;
 use crate::delivery::{Attempt, Outcome, State, Step};
@@ -246,8 +249,8 @@ impl Desk {
     }
 
     /// Keeps what stands against sending, before the outcomes are recorded that it follows from: a
-    /// start in between must not try it all anew. The loop waits for it, so that the store has it in
-    /// the order in which it happened.
+    /// start in between must not try it all anew. The loop waits for it, so that the store has it
+    /// in the order in which it happened.
     async fn keep_bars(&mut self) -> Result<(), Error> {
         let bars = self.sending.bars();
         if bars.is_empty() {
@@ -564,6 +567,7 @@ impl Desk {
         *lock(&self.dispatch.held) = self.sending.held(now);
         let mut views = self.sending.views(now);
         self.name_limits(&mut views);
+        self.count(&views);
         self.dispatch.sight.show(views);
         for batch in self.sending.without_sender() {
             if self.without_sender.insert(batch.clone()) {
@@ -583,6 +587,24 @@ impl Desk {
         Ok(())
     }
 
+    /// Counts what stands against sending, and what waits.
+    fn count(&self, views: &Views) {
+        let figures = &self.dispatch.figures;
+        let breakers = |kind| {
+            let is_it = |bar: &&Bar| match bar {
+                Bar::Breaker(gate) => gate.kind() == kind,
+                Bar::Rest(..) => false,
+            };
+            views.bars.iter().filter(is_it).count()
+        };
+        for kind in Gate::KINDS {
+            figures.open(kind, breakers(kind));
+        }
+        let rests = |bar: &&Bar| matches!(bar, Bar::Rest(..));
+        figures.resting(views.bars.iter().filter(rests).count());
+        figures.waiting(self.sending.waiting());
+    }
+
     /// Says which rates are whose: the loop knows only the lowest.
     fn name_limits(&self, views: &mut Views) {
         let limits = self.dispatch.steering.limits();
@@ -600,22 +622,41 @@ impl Desk {
             Notice::Opened(tenant, gate, open) => {
                 let wait = open.until.as_millis() - clock::now().as_millis();
                 let seconds = u64::try_from(wait / 1_000).unwrap_or(0);
-                journal::held(tenant, &gate.named(), &open.reason, seconds);
+                journal::held(tenant, &self.named(gate), &open.reason, seconds);
             }
             Notice::Closed(gate) => {
-                journal::released(&gate.named());
+                let whose = gate.tenant().map(|tenant| format!("tenant {tenant}: "));
+                let whose = whose.unwrap_or_default();
+                journal::released(&format!("{whose}{}", self.named(gate)));
                 self.hasten(self.sending.behind(gate));
             }
             Notice::Throttled {
                 tenant,
+                number,
                 rate,
                 rest,
                 reason,
-                ..
             } => {
-                journal::throttled(tenant, *rate, rest.as_secs(), reason);
+                let scope = self.sender_named(tenant, number);
+                journal::throttled(tenant, &scope, (*rate, rest.as_secs()), reason);
             }
         }
+    }
+
+    /// What a breaker stands before, as the journal may tell it: never a number.
+    fn named(&self, gate: &Gate) -> String {
+        match gate {
+            Gate::Endpoint(address) => format!("endpoint {address}"),
+            Gate::Template(_, name, language) => format!("template {name} ({language})"),
+            Gate::Credential(_) => gate.kind().into(),
+            Gate::Sender(tenant, number) => self.sender_named(tenant, number),
+        }
+    }
+
+    fn sender_named(&self, tenant: &TenantName, number: &Phone) -> String {
+        let outlet = self.dispatch.outlets.get(tenant);
+        let name = outlet.and_then(|outlet| outlet.sender_named(number));
+        name.unwrap_or_else(|| "a sender".into())
     }
 }
 
@@ -678,7 +719,7 @@ impl Sender {
             drop(self.dispatch.store.record(early, clock::now()).await);
         }
         let figures = &self.dispatch.figures;
-        figures.attempt_began();
+        figures.attempt_began(going.items.len());
         let leaves = Mutex::new(self.now());
         let may_leave = async {
             outlet.may_leave(&going, || steady_since(self.epoch)).await;
@@ -688,7 +729,7 @@ impl Sender {
         let reply = outlet.send(&request, may_leave).await;
         let left_at = *lock(&leaves);
         let took = self.now().steady.saturating_sub(left_at.steady);
-        figures.attempt_ended(took);
+        figures.attempt_ended(going.items.len(), took);
         crash::point("send-answered");
         let outcomes = outlet.outcomes(&reply, &going);
         for (item, outcome) in going.items.iter().zip(&outcomes) {

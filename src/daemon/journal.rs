@@ -160,10 +160,10 @@ pub fn released(scope: &str) {
     info!(scope, "{scope} holds no more: messages go again");
 }
 
-/// A sender goes slower because its provider asked for it.
-pub fn throttled(tenant: &TenantName, rate: f64, seconds: u64, reason: &Reason) {
+/// A sender goes slower because its provider asked for it. `scope` names it without its number.
+pub fn throttled(tenant: &TenantName, scope: &str, (rate, seconds): (f64, u64), reason: &Reason) {
     let code = &reason.code;
-    warn!(tenant.name = %tenant, rate, seconds, reason = %code, "tenant {tenant}: a sender rests for {seconds} s and goes on with {rate:.1} messages a second: {}", reason.title);
+    warn!(tenant.name = %tenant, scope, rate, seconds, reason = %code, "tenant {tenant}: {scope} rests for {seconds} s and goes on with {rate:.1} messages a second: {}", reason.title);
 }
 
 /// Messages cannot be read back from the store.

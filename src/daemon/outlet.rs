@@ -30,6 +30,8 @@ pub(super) struct Outlet {
 #[derive(Debug)]
 struct Door {
     sender: Sender,
+    /// Its place in the settings, from 1.
+    place: usize,
     record: Mutex<Record>,
 }
 
@@ -41,9 +43,10 @@ impl Outlet {
         (policy, quiet_hours): (Policy, Arc<[QuietHours]>),
         senders: &[Sender],
     ) -> Self {
-        let door = |sender: &Sender| {
+        let door = |(place, sender): (usize, &Sender)| {
             let door = Door {
                 sender: sender.clone(),
+                place,
                 record: Mutex::default(),
             };
             (sender.number.clone(), door)
@@ -54,7 +57,7 @@ impl Outlet {
             client,
             policy,
             quiet_hours,
-            doors: senders.iter().map(door).collect(),
+            doors: (1..).zip(senders).map(door).collect(),
         }
     }
 
@@ -65,6 +68,20 @@ impl Outlet {
     /// The rate that is set for a number; `None` if it is not the tenant's.
     pub(super) fn rate(&self, number: &Phone) -> Option<f64> {
         Some(self.doors.get(number)?.sender.messages_per_second)
+    }
+
+    /// A number as the journal may tell it, which no number may stand in: by the provider's own id
+    /// for it, or by its place in the settings. `None` if it is not the tenant's.
+    pub(super) fn sender_named(&self, number: &Phone) -> Option<String> {
+        let door = self.doors.get(number)?;
+        let id = &door.sender.provider_id;
+        // Some providers know a number by itself.
+        let is_number = id.trim_start_matches('+') == number.as_str().trim_start_matches('+');
+        Some(if id.is_empty() || is_number {
+            format!("sender no. {}", door.place)
+        } else {
+            format!("sender {id}")
+        })
     }
 
     /// How its messages leave.

@@ -41,13 +41,26 @@ pub enum Gate {
 }
 
 impl Gate {
+    /// Every kind.
+    pub const KINDS: [&'static str; 4] = ["endpoint", "credential", "sender", "template"];
+
     /// The word for its kind in the journal, in figures and for people.
     pub const fn kind(&self) -> &'static str {
         match self {
-            Self::Endpoint(_) => "endpoint",
-            Self::Credential(_) => "credential",
-            Self::Sender(..) => "sender",
-            Self::Template(..) => "template",
+            Self::Endpoint(_) => Self::KINDS[0],
+            Self::Credential(_) => Self::KINDS[1],
+            Self::Sender(..) => Self::KINDS[2],
+            Self::Template(..) => Self::KINDS[3],
+        }
+    }
+
+    /// The tenant whose it is; an address is nobody's own.
+    pub const fn tenant(&self) -> Option<&TenantName> {
+        match self {
+            Self::Endpoint(_) => None,
+            Self::Credential(tenant) | Self::Sender(tenant, _) | Self::Template(tenant, ..) => {
+                Some(tenant)
+            }
         }
     }
 
@@ -73,15 +86,6 @@ impl Gate {
                 whose == tenant && other == name && is_language
             }
             _ => false,
-        }
-    }
-
-    /// What it stands before, as the journal may tell it: never a number.
-    pub fn named(&self) -> String {
-        match self {
-            Self::Endpoint(address) => format!("endpoint {address}"),
-            Self::Template(_, name, language) => format!("template {name} ({language})"),
-            Self::Credential(_) | Self::Sender(..) => self.kind().into(),
         }
     }
 }

@@ -464,6 +464,12 @@ impl Sending {
         .collect()
     }
 
+    /// Messages of the batches that are being sent that wait for something, be it their turn.
+    pub fn waiting(&self) -> u64 {
+        let left: u64 = self.batches.values().map(|batch| batch.left).sum();
+        left.saturating_sub(self.in_flight() as u64)
+    }
+
     /// Messages for which permits are out.
     pub fn in_flight(&self) -> usize {
         self.turns.in_flight()

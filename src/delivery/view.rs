@@ -158,8 +158,9 @@ pub enum Binding {
     Paused(Pause),
     /// Its tenant has no such sender.
     NoSender(Phone),
-    /// Something does not work for a while.
-    Held(Hold),
+    /// Something does not work for a while; with the sender that it is about, where the batch uses
+    /// several.
+    Held(Hold, Option<Phone>),
     /// Its messages are for later.
     Scheduled(Moment),
     /// Its window is closed.
@@ -175,8 +176,15 @@ pub enum Binding {
     },
     /// Everything that may be under way is, and the provider takes its time to answer.
     Permits(usize),
-    /// The rate of its senders.
-    Rate(f64, RateBy),
+    /// The rate of its sender; of several, of the one that will end last.
+    Rate {
+        /// In messages a second.
+        rate: f64,
+        /// Whose it is.
+        by: RateBy,
+        /// The sender, where there are several.
+        of: Option<Phone>,
+    },
     /// Nothing is left to begin.
     Nothing,
 }
@@ -188,7 +196,7 @@ impl Binding {
             Self::Disk => "disk",
             Self::Paused(_) => "paused",
             Self::NoSender(_) => "sender",
-            Self::Held(hold) => match hold.reach {
+            Self::Held(hold, _) => match hold.reach {
                 Reach::Throttle => "throttle",
                 Reach::Sender => "senderHeld",
                 Reach::Template => "templateHeld",
@@ -200,9 +208,11 @@ impl Binding {
             Self::NextTry(_) => "nextTry",
             Self::Shared { .. } => "otherBatches",
             Self::Permits(_) => "answers",
-            Self::Rate(_, RateBy::Settings) => "rate",
-            Self::Rate(_, RateBy::Provider) => "learnedRate",
-            Self::Rate(_, RateBy::Operator) => "operatorsLimit",
+            Self::Rate { by, .. } => match by {
+                RateBy::Settings => "rate",
+                RateBy::Provider => "learnedRate",
+                RateBy::Operator => "operatorsLimit",
+            },
             Self::Nothing => "nothing",
         }
     }
@@ -211,7 +221,7 @@ impl Binding {
     pub fn until(&self) -> Option<Moment> {
         match self {
             Self::Paused(pause) => pause.until,
-            Self::Held(hold) => Some(hold.until),
+            Self::Held(hold, _) => Some(hold.until),
             Self::Scheduled(at) | Self::Window(at) | Self::NextTry(at) => Some(*at),
             _ => None,
         }
@@ -238,7 +248,8 @@ impl fmt::Display for Binding {
                 "{} is not among the tenant's senders; add it to the settings",
                 number.as_str()
             ),
-            Self::Held(hold) => write!(f, "{hold}"),
+            Self::Held(hold, None) => write!(f, "{hold}"),
+            Self::Held(hold, Some(number)) => write!(f, "{}: {hold}", number.as_str()),
             Self::Scheduled(at) => write!(f, "its messages are scheduled; the next is due at {at}"),
             Self::Window(at) => write!(f, "it may not send at this hour; it goes on at {at}"),
             Self::NextTry(at) => {
@@ -260,13 +271,20 @@ impl fmt::Display for Binding {
                 )?;
                 f.write_str(" to answer")
             }
-            Self::Rate(rate, by) => {
+            Self::Rate { rate, by, of } => {
                 let whose = match by {
-                    RateBy::Settings => "`messages_per_second` of its sender",
-                    RateBy::Provider => "what the provider was found to take from its sender",
-                    RateBy::Operator => "the operator's limit on its sender",
+                    RateBy::Settings => "`messages_per_second` of",
+                    RateBy::Provider => "what the provider was found to take from",
+                    RateBy::Operator => "the operator's limit on",
                 };
-                write!(f, "{whose}: {} a second", shown(*rate))
+                let rate = shown(*rate);
+                match of {
+                    None => write!(f, "{whose} its sender: {rate} a second"),
+                    Some(number) => {
+                        let number = number.as_str();
+                        write!(f, "{whose} {number}, which will end last: {rate} a second")
+                    }
+                }
             }
             Self::Nothing => f.write_str("nothing is left to begin"),
         }
@@ -303,8 +321,8 @@ pub fn binding(facts: Facts<'_>) -> Binding {
     if let Some(number) = &batch.lacks_sender {
         return Binding::NoSender(number.clone());
     }
-    if let Some(hold) = hold(facts) {
-        return Binding::Held(hold.clone());
+    if let Some(held) = held(facts) {
+        return held;
     }
     if let Some(at) = batch.scheduled_at.filter(to_come) {
         return Binding::Scheduled(at);
@@ -318,59 +336,94 @@ pub fn binding(facts: Facts<'_>) -> Binding {
     speed(facts)
 }
 
-/// What stops the batch for a while: its own hold, or one of every sender that it uses.
-fn hold(facts: Facts<'_>) -> Option<&Hold> {
-    let in_force = |hold: &&Hold| hold.until > facts.now;
-    let own = facts.batch.hold.as_ref().filter(in_force);
-    let held = facts.senders.iter().map(|sender| sender.hold.as_ref());
-    let all: Option<Vec<&Hold>> = held.map(|hold| hold.filter(in_force)).collect();
-    let first = all.and_then(|all| all.into_iter().min_by_key(|hold| hold.until));
-    own.or(first)
+/// What stops the batch for a while: its own hold, or of those of all senders that it uses the one
+/// that ends first.
+fn held(facts: Facts<'_>) -> Option<Binding> {
+    let own = facts.batch.hold.as_ref();
+    if let Some(own) = own.filter(|hold| hold.until > facts.now) {
+        return Some(Binding::Held(own.clone(), None));
+    }
+    let holds = facts.senders.iter();
+    let holds = holds.map(|sender| Some((sender.hold_at(facts.now)?, sender)));
+    let all: Option<Vec<(&Hold, &&SenderView)>> = holds.collect();
+    let (hold, sender) = all?.into_iter().min_by_key(|(hold, _)| hold.until)?;
+    let is_its_own = matches!(hold.reach, Reach::Throttle | Reach::Sender);
+    let of = facts.one_of_several(sender).filter(|_| is_its_own);
+    Some(Binding::Held(hold.clone(), of))
+}
+
+impl SenderView {
+    /// What stops it at this moment.
+    pub fn hold_at(&self, now: Moment) -> Option<&Hold> {
+        self.hold.as_ref().filter(|hold| hold.until > now)
+    }
+
+    fn is_full(&self) -> bool {
+        self.permits > 0 && self.in_flight >= self.permits
+    }
+}
+
+impl Facts<'_> {
+    /// The number of a sender, where the batch uses several.
+    fn one_of_several(&self, sender: &SenderView) -> Option<Phone> {
+        (self.senders.len() > 1).then(|| sender.number.clone())
+    }
 }
 
 /// What binds a batch that goes on.
 fn speed(facts: Facts<'_>) -> Binding {
-    let Some(first) = facts.senders.first() else {
+    let goes = |sender: &&&SenderView| sender.hold_at(facts.now).is_none();
+    let going = facts.senders.iter().filter(goes);
+    let slowest = going.min_by(|one, other| one.rate().0.total_cmp(&other.rate().0));
+    let Some(slowest) = slowest else {
         return Binding::Nothing;
     };
-    let is_full = |sender: &&&SenderView| sender.permits > 0 && sender.in_flight >= sender.permits;
     let recent: Option<f64> = facts.senders.iter().map(|sender| sender.recent_rate).sum();
     let allowed: f64 = facts.senders.iter().map(|sender| sender.rate().0).sum();
     let is_at_rate = recent.is_none_or(|recent| recent >= allowed * AT_RATE);
-    if !is_at_rate && facts.senders.iter().all(|sender| is_full(&sender)) {
+    if !is_at_rate && facts.senders.iter().all(|sender| sender.is_full()) {
         return Binding::Permits(facts.senders.iter().map(|sender| sender.permits).sum());
     }
+    let (rate, by) = slowest.rate();
     if facts.batch.before > 0 {
         return Binding::Shared {
             before: facts.batch.before,
-            rate: allowed * facts.batch.share,
+            rate: rate * facts.batch.share,
         };
     }
-    Binding::Rate(allowed, first.rate().1)
+    let of = facts.one_of_several(slowest);
+    Binding::Rate { rate, by, of }
 }
 
-/// When a batch will probably have ended; `None` when nobody can say.
-pub fn estimated_end(facts: Facts<'_>) -> Option<Moment> {
+/// The sender by which a batch will have ended last, and when that will be: what is left counts as
+/// spread evenly over those that have some of it left, since a sender that has none is not among
+/// them any more. `None` when nobody can say.
+pub fn last_sender(facts: Facts<'_>) -> Option<(Phone, Moment)> {
     let binds = binding(facts);
     if facts.left == 0 || binds.stops_for_good() {
         return None;
     }
-    let allowed: f64 = facts.senders.iter().map(|sender| sender.rate().0).sum();
-    let recent: Option<f64> = facts.senders.iter().map(|sender| sender.recent_rate).sum();
-    let rate = match (&binds, recent) {
-        // The provider decides, and how fast it is has been seen.
-        (Binding::Permits(_), Some(recent)) => recent,
-        (Binding::Shared { rate, .. }, _) => *rate,
-        _ => allowed,
-    };
-    let left_ms = facts.left as f64 / rate.max(0.0) * 1_000.0;
-    if !(0.0..FAR_MS).contains(&left_ms) {
-        return None;
+    let left = facts.left as f64 / facts.senders.len() as f64;
+    let mut last: Option<(Phone, Moment)> = None;
+    for sender in facts.senders {
+        let rate = match (&binds, sender.recent_rate) {
+            // The provider decides, and how fast it is has been seen.
+            (Binding::Permits(_), Some(recent)) => recent,
+            (Binding::Shared { .. }, _) => sender.rate().0 * facts.batch.share,
+            _ => sender.rate().0,
+        };
+        let left_ms = left / rate.max(0.0) * 1_000.0;
+        if !(0.0..FAR_MS).contains(&left_ms) {
+            return None;
+        }
+        let held_until = sender.hold_at(facts.now).map(|hold| hold.until);
+        let begins = binds.until().max(held_until).unwrap_or(facts.now);
+        let end = begins.max(facts.now).plus_ms(left_ms as i64);
+        if last.as_ref().is_none_or(|(_, other)| end > *other) {
+            last = Some((sender.number.clone(), end));
+        }
     }
-    let begins = binds
-        .until()
-        .map_or(facts.now, |until| until.max(facts.now));
-    Some(begins.plus_ms(left_ms as i64))
+    last
 }
 
 /// A number of things, as people say it.
@@ -390,6 +443,10 @@ mod tests {
     use crate::delivery::steering::{By, Subject};
 
     const NOW: Moment = Moment::from_millis(1_763_716_502_000);
+
+    fn estimated_end(facts: Facts<'_>) -> Option<Moment> {
+        Some(last_sender(facts)?.1)
+    }
 
     fn number() -> Phone {
         serde_json::from_str("\"+15550001111\"").expect("a number")
@@ -536,6 +593,41 @@ mod tests {
         tell(Facts { left: 0, ..goes });
         expect_test::expect_file!["../../tests/golden/explain/sentences.txt"]
             .assert_eq(&told.concat());
+    }
+
+    /// Of several senders the slowest, or the one that rests longest, ends last: an estimate from
+    /// all of their rates together would be told to somebody and be wrong by hours.
+    #[test]
+    fn the_sender_that_ends_last_decides_the_end() {
+        let batch = batch();
+        let other = |rate, hold| SenderView {
+            number: serde_json::from_str("\"+15550002222\"").expect("a number"),
+            configured_rate: rate,
+            hold,
+            ..sender()
+        };
+        let (fast, slow) = (sender(), other(2.0, None));
+        let both = [&fast, &slow];
+        let binds = binding(facts(&batch, &both));
+        assert_eq!(
+            binds.to_string(),
+            "`messages_per_second` of +15550002222, which will end last: 2 a second"
+        );
+        let end = estimated_end(facts(&batch, &both));
+        assert_eq!(end, Some(NOW.plus_ms(200_000)), "400 of 800 at 2 a second");
+        let rests = other(80.0, Some(hold(Reach::Throttle, 60)));
+        let last = last_sender(facts(&batch, &[&fast, &rests]));
+        let expected = (rests.number.clone(), NOW.plus_ms(65_000));
+        assert_eq!(last, Some(expected), "a minute, and 400 at 80 a second");
+        let held = SenderView {
+            hold: Some(hold(Reach::Sender, 90)),
+            ..sender()
+        };
+        let binds = binding(facts(&batch, &[&held, &rests])).to_string();
+        assert!(
+            binds.starts_with("+15550002222: the provider asked"),
+            "{binds}"
+        );
     }
 
     /// One sender that holds does not stop a batch that has another.

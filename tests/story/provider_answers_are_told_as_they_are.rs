@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::world::batches::{file_of, good_file, recipient, row};
+use crate::world::commands;
 use crate::world::provider::{Answer, Reserved, Script};
 use crate::world::{SENDER, SOON, TenantPlan, World};
 
@@ -176,6 +177,18 @@ fn a_throttled_sender_does_not_keep_its_file_from_the_other() {
     let held = told["held"].as_str().expect("a sentence");
     assert!(held.starts_with(SENDER) && !held.contains(OTHER), "{held}");
     assert!(told["estimatedEndAt"].is_null(), "nobody can say: {told:#}");
+    // Which ends last is told to whoever asks why, and in the journal without a number.
+    let explained = commands::told(&world, &["explain", "mixed.json"]);
+    assert_eq!(explained["limit"], "throttle", "{explained:#}");
+    let (_, figures) = world.ask_admin("/metrics");
+    assert!(
+        figures.contains("dropcast_senders_resting 1\n"),
+        "{figures}"
+    );
+    let journal = world.journal();
+    let line = "tenant acme: sender 106540352242922 rests for 15 s";
+    assert!(journal.contains(line), "{journal}");
+    assert!(!journal.contains(SENDER), "{journal}");
     let status = world.ended_of("acme", "mixed.json", SILENCE_MAX);
     assert_eq!(status["counts"]["accepted"], 19, "{status:#}");
     // The message that was throttled is tried again beside them, sooner or later.

@@ -39,6 +39,18 @@ fn a_refused_credential_is_not_tried_with_a_burst_after_a_kill() {
     assert!(held.contains("credentials"), "{held}");
     pass(BELIEVED);
     assert_eq!(provider.seen_count(), 1, "it was tried anew");
+    let (_, figures) = world.ask_admin("/metrics");
+    for line in [
+        r#"dropcast_breakers_open{kind="credential"} 1"#,
+        r#"dropcast_breakers_open{kind="endpoint"} 0"#,
+        "dropcast_senders_resting 0",
+        "dropcast_waiting 51",
+    ] {
+        assert!(
+            figures.lines().any(|found| found == line),
+            "{line}\n{figures}"
+        );
+    }
 
     // Whose credential works is not held with it.
     let local = world.local("other.json", good_file_from(500, 3));

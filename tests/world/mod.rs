@@ -251,6 +251,12 @@ impl World {
         self.path(&format!("daemon-{}.log", self.starts))
     }
 
+    /// What the daemon has written so far.
+    pub(crate) fn journal(&self) -> String {
+        let log = self.path(&format!("daemon-{}.log", self.starts));
+        fs::read_to_string(log).expect("the log is text")
+    }
+
     /// How the daemon has ended, if it has by itself; then none runs any more.
     pub(crate) fn reap(&mut self) -> Option<ExitStatus> {
         let ended = self.daemon.as_mut()?.ended();
@@ -301,8 +307,7 @@ impl World {
 
     /// Asks the running daemon for a page of its health end; gives the status and the text.
     pub(crate) fn ask_admin(&self, page: &str) -> (u16, String) {
-        let log = self.path(&format!("daemon-{}.log", self.starts));
-        let log = fs::read_to_string(log).expect("the log is text");
+        let log = self.journal();
         let told = log
             .lines()
             .find_map(|line| line.split_once("health listening on "));

@@ -19,8 +19,9 @@ struct Sight {
 }
 
 impl Sight {
-    /// Which limit binds, and when the batch will probably have ended.
-    fn judged(&self, standing: &BatchStanding) -> (Binding, Option<String>) {
+    /// Which limit binds, and the sender by which the batch will probably have ended last, with
+    /// when that will be.
+    fn judged(&self, standing: &BatchStanding) -> (Binding, Option<(Phone, Moment)>) {
         let senders: Vec<&SenderView> = self.senders.iter().collect();
         let facts = Facts {
             pause: self.pause.as_ref(),
@@ -30,7 +31,7 @@ impl Sight {
             left: standing.counts.waiting() + standing.counts.in_flight,
             now: clock::now(),
         };
-        (view::binding(facts), text(view::estimated_end(facts)))
+        (view::binding(facts), view::last_sender(facts))
     }
 }
 
@@ -63,7 +64,7 @@ impl OperatorDesk {
         };
         if sends {
             let (binding, end) = self.sight_of(standing).judged(standing);
-            told.estimated_end_at = end;
+            told.estimated_end_at = text(end.map(|(_, at)| at));
             told.state = word(standing, hindrance(standing, &binding));
             told.held = held(&binding);
         } else if !standing.state.is_settled() {
@@ -122,11 +123,13 @@ impl OperatorDesk {
                 because,
                 until: None,
                 position: None,
+                ends_last: None,
                 senders: Vec::new(),
             });
         }
         let sight = self.sight_of(standing);
-        let (binding, _) = sight.judged(standing);
+        let (binding, last) = sight.judged(standing);
+        let several = sight.senders.len() > 1;
         let pauses = self.steering.pauses();
         Ok(Explained {
             batch,
@@ -134,6 +137,7 @@ impl OperatorDesk {
             because: binding.to_string(),
             until: text(binding.until()),
             position: sight.batch.position,
+            ends_last: last.map(|(number, _)| number).filter(|_| several),
             senders: sight
                 .senders
                 .iter()
@@ -162,7 +166,7 @@ impl OperatorDesk {
                 return Ok(false);
             };
             let (binding, _) = self.sight_of(&standing).judged(&standing);
-            return Ok(matches!(binding, Binding::Held(_)));
+            return Ok(matches!(binding, Binding::Held(..)));
         }
         let (views, now) = (self.sight.views(), clock::now());
         // An address is nobody's own, but its messages wait for it.
@@ -170,10 +174,9 @@ impl OperatorDesk {
             Subject::Tenant { tenant } => view.tenant == *tenant,
             _ => false,
         };
-        let in_force = |view: &SenderView| view.hold.as_ref().is_some_and(|hold| hold.until > now);
         let mut senders = views.senders.values();
         Ok(views.bars.iter().any(|bar| bar.is_of(subject))
-            || senders.any(|view| of_tenant(view) && in_force(view)))
+            || senders.any(|view| of_tenant(view) && view.hold_at(now).is_some()))
     }
 
     /// What the sending said of a sender, with the operator's limit as it is now.
@@ -260,8 +263,7 @@ fn sender_told(view: &SenderView, pauses: &Pauses) -> SenderTold {
     };
     let parts = pauses.parts(&view.tenant, now);
     let stopped = parts.iter().find(own).map(|pause| pause.sentence());
-    let hold = view.hold.as_ref().filter(|hold| hold.until > now);
-    let why = stopped.or_else(|| hold.map(ToString::to_string));
+    let why = stopped.or_else(|| view.hold_at(now).map(ToString::to_string));
     SenderTold {
         tenant: view.tenant.clone(),
         number: view.number.clone(),
@@ -290,7 +292,7 @@ fn hindrance(standing: &BatchStanding, binding: &Binding) -> Option<Hindrance> {
 /// What stops a batch, in a sentence; empty when it goes on, however slowly.
 fn held(binding: &Binding) -> String {
     match binding {
-        Binding::Shared { .. } | Binding::Permits(_) | Binding::Rate(..) | Binding::Nothing => {
+        Binding::Shared { .. } | Binding::Permits(_) | Binding::Rate { .. } | Binding::Nothing => {
             String::new()
         }
         stops => stops.to_string(),

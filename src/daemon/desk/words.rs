@@ -274,6 +274,9 @@ pub struct Explained {
     /// The index of the next message that was never tried, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<u64>,
+    /// Of several senders the one that will end last, and so decides the estimated end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_last: Option<Phone>,
     /// The senders that it uses.
     pub senders: Vec<SenderTold>,
 }
