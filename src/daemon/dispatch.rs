@@ -37,6 +37,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often it is told why batches stand still, and what senders have learned is kept.
 const TELL_EVERY: Duration = Duration::from_millis(500);
 
+/// What goes through all batches rests so many times as long as it took: a hundred thousand of them
+/// must not keep the loop from sending.
+const RESTS: u32 = 20;
+
 /// What may have ended the last run is tried again in a run that has lived so long.
 const CALM: Duration = Duration::from_secs(2);
 
@@ -132,6 +136,36 @@ impl Gathered {
     }
 }
 
+/// When something that goes through all batches is next done.
+struct Round {
+    /// How long it rests at least.
+    least: Duration,
+    again_at: Instant,
+}
+
+impl Round {
+    fn new(least: Duration) -> Self {
+        let again_at = clock::steady();
+        Self { least, again_at }
+    }
+
+    fn is_due(&self) -> bool {
+        clock::steady() >= self.again_at
+    }
+
+    /// How long it is until then.
+    fn wait(&self) -> Duration {
+        self.again_at.saturating_duration_since(clock::steady())
+    }
+
+    /// It was done, begun at this moment.
+    fn done(&mut self, begun: Instant) {
+        let now = clock::steady();
+        let took = now.duration_since(begun);
+        self.again_at = now + self.least.max(took.saturating_mul(RESTS));
+    }
+}
+
 /// The loop while it runs.
 struct Desk {
     dispatch: Arc<Dispatch>,
@@ -159,35 +193,36 @@ impl Dispatch {
         let (events, mut heard) = mpsc::channel(EVENTS_MAX);
         let mut desk = Desk::new(Arc::clone(&this), events);
         desk.open().await?;
-        let mut told_at = clock::steady();
         let mut batch_of_events = Vec::new();
-        desk.look_for_batches().await?;
+        let (mut looks, mut tells) = (Round::new(Duration::ZERO), Round::new(TELL_EVERY));
+        let mut look = false;
+        desk.look_for_batches(&mut looks).await?;
         // Whoever asks at once after the start is told what holds.
-        desk.tell().await?;
+        desk.tell(&mut tells).await?;
         while !this.stop.is_cancelled() {
             desk.sending.heed_room(this.store.has_room());
             desk.steer();
             desk.keep_bars().await?;
             let again = desk.work();
-            let now = clock::steady();
-            if now.duration_since(told_at) >= TELL_EVERY {
-                told_at = now;
-                desk.tell().await?;
+            if tells.is_due() {
+                desk.tell(&mut tells).await?;
             }
             let gathered = desk.record_gathered();
             let wait = again.map_or(LOOK_EVERY, |at| at.saturating_sub(desk.now().steady));
             let wait = gathered.map_or(wait, |gathered| wait.min(gathered));
-            let mut look = false;
+            let is_idle = wait >= TELL_EVERY;
+            let wait = if look { wait.min(looks.wait()) } else { wait };
             tokio::select! {
                 biased;
                 () = this.stop.cancelled() => {}
                 _ = heard.recv_many(&mut batch_of_events, EVENTS_MAX) => {}
                 () = this.admitted.notified() => look = true,
-                () = tokio::time::sleep(wait.min(TELL_EVERY)) => look = wait >= TELL_EVERY,
+                () = tokio::time::sleep(wait.min(TELL_EVERY)) => look |= is_idle,
             }
             desk.hear(&mut batch_of_events).await?;
-            if look {
-                desk.look_for_batches().await?;
+            if look && looks.is_due() {
+                look = false;
+                desk.look_for_batches(&mut looks).await?;
             }
         }
         desk.sending.heed_room(false);
@@ -260,7 +295,8 @@ impl Desk {
     }
 
     /// Takes up batches that may be sent and are not held yet.
-    async fn look_for_batches(&mut self) -> Result<(), Error> {
+    async fn look_for_batches(&mut self, looks: &mut Round) -> Result<(), Error> {
+        let begun = clock::steady();
         let dispatch = Arc::clone(&self.dispatch);
         for (batch, tenant) in dispatch.store.sending().await? {
             if self.sending.knows(&batch) {
@@ -280,6 +316,7 @@ impl Desk {
                 self.sending.admit(plan, now);
             }
         }
+        looks.done(begun);
         Ok(())
     }
 
@@ -562,7 +599,8 @@ impl Desk {
     }
 
     /// Tells why batches stand still, and keeps what senders have learned.
-    async fn tell(&mut self) -> Result<(), Error> {
+    async fn tell(&mut self, tells: &mut Round) -> Result<(), Error> {
+        let begun = clock::steady();
         let now = self.now();
         *lock(&self.dispatch.held) = self.sending.held(now);
         let mut views = self.sending.views(now);
@@ -584,6 +622,7 @@ impl Desk {
                 self.dispatch.store.learn_rate(tenant, number, rate).await?;
             }
         }
+        tells.done(begun);
         Ok(())
     }
 
