@@ -3,15 +3,16 @@
 use std::io;
 use std::time::Duration;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 
 use super::asking::Line;
-use super::steering::{Deed, PauseOptions, command, how_long, odd, steer, tenant};
+use super::steering::{Deed, Manner, PauseOptions, command, how_long, odd, steer, tenant};
 use super::table::{self, coloured, grouped, moment, number, text};
 use super::{ConfigOption, EXIT_DONE, say, watch};
 use crate::batch::{Moment, TenantName};
 use crate::clock;
-use crate::daemon::desk::{Answer, Asked as Question, BatchTold, Named, Wanted};
+use crate::daemon::desk::{Answer, Asked as Question, BatchTold, Named, Wanted, state_words};
 
 #[derive(Clone, Debug, Subcommand)]
 pub(super) enum Asked {
@@ -36,16 +37,22 @@ pub(super) enum Asked {
     /// Begins nothing more of a batch, until it is resumed.
     Pause {
         #[command(flatten)]
-        one: One,
+        one: Steered,
         #[command(flatten)]
         how: PauseOptions,
     },
     /// Ends the pause of a batch; one that is held is tried again at once.
-    Resume(One),
+    Resume(Steered),
     /// Stops a batch for good: what has not begun is never sent, and told as `cancelled`.
-    Cancel(One),
+    Cancel {
+        #[command(flatten)]
+        one: Steered,
+        /// Why, for the status that the tenant reads and for those who come after you.
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+    },
     /// Tries at once what waits for another try.
-    Retry(One),
+    Retry(Steered),
 }
 
 /// One batch.
@@ -58,6 +65,16 @@ pub(super) struct One {
     pub(super) config: ConfigOption,
 }
 
+/// One batch, and how what came of it is told.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Steered {
+    /// The batch: its id, the beginning or end of one, or its file's name (the newest of it).
+    #[arg(value_name = "BATCH")]
+    batch: String,
+    #[command(flatten)]
+    manner: Manner,
+}
+
 /// Which batches are listed.
 #[derive(Clone, Debug, Args)]
 pub(super) struct List {
@@ -65,7 +82,7 @@ pub(super) struct List {
     #[arg(long, value_name = "NAME", value_parser = tenant)]
     tenant: Option<TenantName>,
     /// Only those in this state, such as `sending`, `paused` or `finished`.
-    #[arg(long, value_name = "STATE")]
+    #[arg(long, value_name = "STATE", value_parser = PossibleValuesParser::new(state_words()))]
     state: Option<String>,
     /// Only those whose file has this name.
     #[arg(long, value_name = "NAME")]
@@ -89,18 +106,19 @@ pub(super) struct List {
 
 /// Does what was asked.
 pub(super) fn run(asked: Asked) -> io::Result<u8> {
-    let (One { batch, config }, deed) = match asked {
+    let (Steered { batch, manner }, deed) = match asked {
         Asked::List(wanted) => return list(wanted),
         Asked::Show { one, json } => return show(one, json),
         Asked::Watch { one, json } => return watch::run(&one, json),
-        Asked::Cancel(One { batch, config }) => {
-            return command(&config.path, &Question::Cancel { batch });
+        Asked::Cancel { one, reason } => {
+            let batch = one.batch;
+            return command(&one.manner, &Question::Cancel { batch, reason });
         }
         Asked::Pause { one, how } => (one, Deed::Pause(how)),
         Asked::Resume(one) => (one, Deed::Resume),
         Asked::Retry(one) => (one, Deed::Retry),
     };
-    steer(&config.path, Named::Batch { batch }, deed)
+    steer(&manner, Named::Batch { batch }, deed)
 }
 
 fn list(wanted: List) -> io::Result<u8> {
@@ -182,6 +200,7 @@ fn write(batch: &BatchTold) -> io::Result<()> {
         ("received", Some(moment(&batch.received_at))),
         ("started", when(&batch.started_at)),
         ("cancelled", when(&batch.cancelled_at)),
+        ("because", Some(table::plain(&batch.cancel_reason))),
         ("finished", when(&batch.finished_at)),
         ("ends about", when(&batch.estimated_end_at)),
     ];

@@ -5,7 +5,7 @@ use std::io;
 use clap::{Args, Subcommand};
 
 use super::asking::Line;
-use super::steering::{Deed, PauseOptions, command, odd, steer, tenant};
+use super::steering::{Deed, Manner, PauseOptions, command, odd, steer, tenant};
 use super::table::{self, number, text};
 use super::{ConfigOption, EXIT_DONE, EXIT_USAGE, complain, say};
 use crate::batch::TenantName;
@@ -55,7 +55,7 @@ pub(super) struct One {
     #[arg(long, value_name = "NAME", value_parser = tenant)]
     tenant: Option<TenantName>,
     #[command(flatten)]
-    config: ConfigOption,
+    manner: Manner,
 }
 
 /// Does what was asked.
@@ -81,9 +81,9 @@ pub(super) fn run(asked: Asked) -> io::Result<u8> {
     let One {
         number,
         tenant,
-        config,
+        manner,
     } = one;
-    steer(&config.path, Named::Sender { number, tenant }, deed)
+    steer(&manner, Named::Sender { number, tenant }, deed)
 }
 
 fn limit(one: One, rate: &str) -> io::Result<u8> {
@@ -97,7 +97,7 @@ fn limit(one: One, rate: &str) -> io::Result<u8> {
         tenant: one.tenant,
         per_second,
     };
-    command(&one.config.path, &asked)
+    command(&one.manner, &asked)
 }
 
 fn list(senders: &[SenderTold], json: bool) -> io::Result<u8> {

@@ -1,13 +1,13 @@
 //! `pause`, `resume` and `retry`, for all that can be steered.
 
 use std::io;
-use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
+use serde::Serialize;
 
-use super::asking::Line;
-use super::{EXIT_DONE, say};
+use super::asking::{Line, Unreachable};
+use super::{ConfigOption, EXIT_DONE, EXIT_NO, EXIT_UNREACHABLE, complain, say};
 use crate::batch::TenantName;
 use crate::config;
 use crate::daemon::desk::{Answer, Asked, Named};
@@ -23,6 +23,23 @@ pub(super) struct PauseOptions {
     reason: String,
 }
 
+/// Whom a command is for, and how what came of it is told.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Manner {
+    /// Writes what came of it as JSON: `done`, and `message` with the sentence.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    config: ConfigOption,
+}
+
+/// What came of a command, for programs.
+#[derive(Serialize)]
+struct Outcome {
+    done: bool,
+    message: String,
+}
+
 /// What is done to a subject.
 #[derive(Clone, Debug)]
 pub(super) enum Deed {
@@ -32,7 +49,7 @@ pub(super) enum Deed {
 }
 
 /// Does it, and says what came of it.
-pub(super) fn steer(config: &Path, subject: Named, deed: Deed) -> io::Result<u8> {
+pub(super) fn steer(manner: &Manner, subject: Named, deed: Deed) -> io::Result<u8> {
     let asked = match deed {
         Deed::Pause(PauseOptions { lasts, reason }) => Asked::Pause {
             subject,
@@ -42,19 +59,33 @@ pub(super) fn steer(config: &Path, subject: Named, deed: Deed) -> io::Result<u8>
         Deed::Resume => Asked::Resume { subject },
         Deed::Retry => Asked::Retry { subject },
     };
-    command(config, &asked)
+    command(manner, &asked)
 }
 
 /// Asks for something to be done, and says what came of it.
-pub(super) fn command(config: &Path, asked: &Asked) -> io::Result<u8> {
-    match Line::to(config).and_then(|line| line.ask(asked)) {
-        Ok(Answer::Done(sentence)) => {
-            say(&sentence)?;
-            Ok(EXIT_DONE)
+pub(super) fn command(manner: &Manner, asked: &Asked) -> io::Result<u8> {
+    let line = match Line::to(&manner.config.path) {
+        Ok(line) => line,
+        Err(code) => return Ok(code),
+    };
+    let (done, message) = match line.try_ask(asked) {
+        Ok(Answer::Done(sentence)) => (true, sentence),
+        Ok(Answer::No(sentence)) => (false, sentence),
+        Ok(other) => return Err(odd(&other)),
+        Err(Unreachable(sentence)) => {
+            complain(&sentence);
+            return Ok(EXIT_UNREACHABLE);
         }
-        Ok(other) => Err(odd(&other)),
-        Err(code) => Ok(code),
+    };
+    if manner.json {
+        let outcome = Outcome { done, message };
+        say(&serde_json::to_string_pretty(&outcome)?)?;
+    } else if done {
+        say(&message)?;
+    } else {
+        complain(&message);
     }
+    Ok(if done { EXIT_DONE } else { EXIT_NO })
 }
 
 /// The daemon answered what was not asked.

@@ -8,8 +8,8 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::against::Against;
-use super::steering::{Deed, PauseOptions, steer, tenant};
-use super::{ConfigOption, EXIT_DONE, EXIT_NO, complain, say};
+use super::steering::{Deed, Manner, PauseOptions, steer, tenant};
+use super::{EXIT_DONE, EXIT_NO, complain, say};
 use crate::batch::TenantName;
 use crate::batch::template::{Template, Templates};
 use crate::daemon::desk::Named;
@@ -54,7 +54,7 @@ pub(super) struct Steered {
     #[arg(long, value_name = "NAME", value_parser = tenant)]
     tenant: Option<TenantName>,
     #[command(flatten)]
-    config: ConfigOption,
+    manner: Manner,
 }
 
 /// One template.
@@ -103,7 +103,7 @@ fn steer_one(one: Steered, deed: Deed) -> io::Result<u8> {
         name: one.name,
         language: one.language,
     };
-    steer(&one.config.path, subject, deed)
+    steer(&one.manner, subject, deed)
 }
 
 fn list(templates: &Templates, json: bool) -> io::Result<u8> {

@@ -4,8 +4,7 @@ use std::io;
 
 use clap::{Args, Subcommand};
 
-use super::ConfigOption;
-use super::steering::{Deed, PauseOptions, steer, tenant};
+use super::steering::{Deed, Manner, PauseOptions, steer, tenant};
 use crate::batch::TenantName;
 use crate::daemon::desk::Named;
 
@@ -31,15 +30,15 @@ pub(super) struct One {
     #[arg(value_name = "NAME", value_parser = tenant)]
     name: TenantName,
     #[command(flatten)]
-    config: ConfigOption,
+    manner: Manner,
 }
 
 /// Does what was asked.
 pub(super) fn run(asked: Asked) -> io::Result<u8> {
-    let (One { name, config }, deed) = match asked {
+    let (One { name, manner }, deed) = match asked {
         Asked::Pause { one, how } => (one, Deed::Pause(how)),
         Asked::Resume(one) => (one, Deed::Resume),
         Asked::Retry(one) => (one, Deed::Retry),
     };
-    steer(&config.path, Named::Tenant { tenant: name }, deed)
+    steer(&manner, Named::Tenant { tenant: name }, deed)
 }

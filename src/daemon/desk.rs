@@ -34,7 +34,7 @@ use messages::Marks;
 /// Batches that are listed when nobody says how many.
 const LISTED: u32 = 50;
 
-/// The longest reason of a pause, in characters.
+/// The longest reason of a pause or a cancel, in characters.
 const REASON_MAX: usize = 200;
 
 /// What the desk knows of one tenant.
@@ -147,7 +147,7 @@ impl OperatorDesk {
             } => self.pause(subject, reason, for_ms).await,
             Asked::Resume { subject } => self.resume(subject).await,
             Asked::Retry { subject } => self.retry(subject).await,
-            Asked::Cancel { batch } => self.cancel(batch).await,
+            Asked::Cancel { batch, reason } => self.cancel(batch, reason).await,
             Asked::Limit {
                 number,
                 tenant,
@@ -194,11 +194,7 @@ impl OperatorDesk {
         reason: String,
         for_ms: Option<u64>,
     ) -> Result<Answer, Not> {
-        if reason.chars().count() > REASON_MAX || reason.contains(char::is_control) {
-            return no(format!(
-                "a reason is one line of at most {REASON_MAX} characters"
-            ));
-        }
+        check_reason(&reason)?;
         let subject = self.subject(subject, For::Pausing).await?;
         let now = clock::now();
         let until = for_ms.map(|ms| now.plus_ms(i64::try_from(ms).unwrap_or(i64::MAX)));
@@ -219,7 +215,8 @@ impl OperatorDesk {
         let what = subject.to_string();
         if !self.steering.resume(subject.clone(), By::Operator).await? {
             if !self.is_held(&subject).await? {
-                return no(format!("{what} is not paused"));
+                let elsewhere = self.paused_in(&subject);
+                return no(format!("{what} is not paused{elsewhere}"));
             }
             // Whoever says so has mended what it was held for.
             self.steering.retry(subject).await?;
@@ -233,6 +230,32 @@ impl OperatorDesk {
             let _ = write!(sentence, ", but {}", wider.sentence());
         }
         Ok(Answer::Done(sentence))
+    }
+
+    /// In which languages else a template is paused, and how those are resumed; empty for all else.
+    fn paused_in(&self, subject: &Subject) -> String {
+        let Subject::Template { tenant, name, .. } = subject else {
+            return String::new();
+        };
+        let mut languages = Vec::new();
+        for pause in self.steering.listed() {
+            match pause.subject {
+                Subject::Template {
+                    tenant: whose,
+                    name: other,
+                    language,
+                } if whose == *tenant && other == *name => match language {
+                    Some(language) => languages.push(language),
+                    None => return ", but every language of it is: leave out --language".into(),
+                },
+                _ => {}
+            }
+        }
+        if languages.is_empty() {
+            return String::new();
+        }
+        let languages = languages.join(", ");
+        format!(" in every language, but in {languages}: say which with --language")
     }
 
     /// The pause of a wider subject that holds this one.
@@ -261,10 +284,11 @@ impl OperatorDesk {
         }))
     }
 
-    async fn cancel(&self, batch: String) -> Result<Answer, Not> {
+    async fn cancel(&self, batch: String, reason: String) -> Result<Answer, Not> {
+        check_reason(&reason)?;
         let standing = self.find(batch).await?;
         let batch = standing.arrival.batch;
-        match self.steering.cancel(batch.clone()).await? {
+        match self.steering.cancel(batch.clone(), reason).await? {
             Cancelled::Now { left, in_flight } => {
                 let mut sentence = if standing.state == BatchState::Sending {
                     format!("batch {batch} is cancelled: {left} messages are not sent")
@@ -484,6 +508,21 @@ impl OperatorDesk {
     }
 }
 
+/// Every word by which a status calls where a batch stands.
+pub fn state_words() -> Vec<&'static str> {
+    let states = BatchState::ALL.iter().map(|state| state.as_str());
+    states.chain(["scheduled", "paused"]).collect()
+}
+
+fn check_reason(reason: &str) -> Result<(), Not> {
+    if reason.chars().count() > REASON_MAX || reason.contains(char::is_control) {
+        return no(format!(
+            "a reason is one line of at most {REASON_MAX} characters"
+        ));
+    }
+    Ok(())
+}
+
 /// The states in which a batch may be that a status calls by this word; empty if there is no such
 /// word.
 fn states(word: &str) -> Vec<BatchState> {
@@ -513,4 +552,27 @@ fn text(moment: Option<Moment>) -> Option<String> {
 /// The word by which a status calls where a batch stands.
 fn word(standing: &BatchStanding, hindrance: Option<Hindrance>) -> String {
     report::state_word(standing, hindrance).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A word that `batch list --state` offers and that then finds nothing would mislead.
+    #[test]
+    fn every_word_for_a_state_is_one_of_the_status_file() {
+        let schema: serde_json::Value =
+            serde_json::from_str(include_str!("../../schemas/status.v1.json")).expect("JSON");
+        let mut told: Vec<&str> = schema["properties"]["state"]["enum"]
+            .as_array()
+            .expect("words")
+            .iter()
+            .filter_map(serde_json::Value::as_str)
+            .collect();
+        let mut words = state_words();
+        assert!(words.iter().all(|word| !states(word).is_empty()));
+        told.sort_unstable();
+        words.sort_unstable();
+        assert_eq!(words, told);
+    }
 }

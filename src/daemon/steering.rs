@@ -168,10 +168,12 @@ impl Steering {
         Ok(true)
     }
 
-    /// Cancels a batch. Once this has returned, nothing of it begins any more.
-    pub(super) async fn cancel(&self, batch: BatchId) -> Result<Cancelled, Error> {
+    /// Cancels a batch, for a reason that may be empty. Once this has returned, nothing of it
+    /// begins any more.
+    pub(super) async fn cancel(&self, batch: BatchId, reason: String) -> Result<Cancelled, Error> {
         let _turn = self.command.lock().await;
-        let cancelled = self.store.cancel(batch.clone(), clock::now()).await?;
+        let cancelling = self.store.cancel(batch.clone(), reason, clock::now());
+        let cancelled = cancelling.await?;
         self.cancelled(batch, cancelled);
         Ok(cancelled)
     }

@@ -139,6 +139,8 @@ pub struct BatchStanding {
     pub waits_for_done: bool,
     /// When it was cancelled; its file may still have to be read.
     pub cancelled_at: Option<Moment>,
+    /// Why, in the words of whoever cancelled it; may be empty.
+    pub cancel_reason: String,
     /// When the earliest of its messages may go; `None` for at once.
     pub scheduled_at: Option<Moment>,
 }

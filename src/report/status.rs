@@ -55,6 +55,8 @@ struct Status<'a> {
     estimated_end_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cancelled_at: Option<String>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    cancel_reason: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     finished_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -137,6 +139,7 @@ pub fn status(standing: &BatchStanding, outlook: &Outlook) -> Vec<u8> {
         started_at: text(standing.started_at),
         scheduled_at: text(scheduled_at),
         cancelled_at: text(standing.cancelled_at),
+        cancel_reason: &standing.cancel_reason,
         estimated_end_at: text(outlook.estimated_end_at.filter(|_| sends)),
         finished_at: text(standing.finished_at),
         reason: standing.refusal.as_ref(),

@@ -377,7 +377,7 @@ pub(super) const SELECT_BATCH: &str =
     in_flight, accepted, failed, expired, suppressed, cancelled, unknown,
     EXISTS (SELECT 1 FROM batches AS newer WHERE newer.tenant = batches.tenant
         AND newer.name = batches.name AND newer.seq > batches.seq),
-    origin, waits_for_done, cancelled_at, scheduled_at
+    origin, waits_for_done, cancelled_at, scheduled_at, cancel_reason
     FROM batches";
 
 pub(super) fn batch_standing(row: &Row<'_>) -> rusqlite::Result<BatchStanding> {
@@ -434,6 +434,7 @@ pub(super) fn batch_standing(row: &Row<'_>) -> rusqlite::Result<BatchStanding> {
         waits_for_done: row.get(26)?,
         cancelled_at: moment(27)?,
         scheduled_at: moment(28)?,
+        cancel_reason: text(29)?,
     })
 }
 

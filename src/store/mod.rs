@@ -65,7 +65,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003_sending.sql"),
     include_str!("migrations/0004_retention.sql"),
     include_str!("migrations/0005_steering.sql"),
-    include_str!("migrations/0006_gates.sql"),
+    include_str!("migrations/0006_bars.sql"),
 ];
 
 /// The migration since which chunks are labelled.

@@ -140,10 +140,15 @@ impl Store {
         .await
     }
 
-    /// Cancels a batch. Once this has returned nothing of it begins any more; what had begun ends
-    /// as its answer says.
-    pub async fn cancel(&self, batch: BatchId, now: Moment) -> Result<Cancelled, Error> {
-        self.write(move |connection| begin_cancel(connection, &batch, now))
+    /// Cancels a batch, for a reason that may be empty. Once this has returned nothing of it begins
+    /// any more; what had begun ends as its answer says.
+    pub async fn cancel(
+        &self,
+        batch: BatchId,
+        reason: String,
+        now: Moment,
+    ) -> Result<Cancelled, Error> {
+        self.write(move |connection| begin_cancel(connection, &batch, &reason, now))
             .await
     }
 
@@ -317,6 +322,7 @@ pub(super) fn end_pause(
 pub(super) fn begin_cancel(
     connection: &Connection,
     batch: &BatchId,
+    reason: &str,
     now: Moment,
 ) -> rusqlite::Result<Cancelled> {
     let sql = "-- cancel: standing\nSELECT seq, state, cancelled_at FROM batches WHERE id = ?1";
@@ -335,12 +341,12 @@ pub(super) fn begin_cancel(
     }
     // A file that waits for its `.done` is read now: its rows are to be told of.
     let sql = "-- cancel
-        UPDATE batches SET cancelled_at = ?2, waits_for_done = 0,
+        UPDATE batches SET cancelled_at = ?2, cancel_reason = ?3, waits_for_done = 0,
             state = CASE state WHEN 'sending' THEN 'cancelling' ELSE state END
         WHERE seq = ?1";
     connection
         .prepare_cached(sql)?
-        .execute([seq, now.as_millis()])?;
+        .execute(params![seq, now.as_millis(), reason])?;
     if state == BatchState::Sending {
         step_towards_cancelled(connection, seq, now)?;
     }

@@ -104,7 +104,7 @@ impl Store {
             hear(connection, seq, std::slice::from_ref(&wish.heard))?;
             let granted = match &wish.deed {
                 Deed::Cancel => {
-                    return begin_cancel(connection, batch, wish.now).map(Granted::Cancelled);
+                    return begin_cancel(connection, batch, "", wish.now).map(Granted::Cancelled);
                 }
                 // There is nothing left to stop or to let go on, and its status says why.
                 _ if is_cancelled => return Ok(Granted::Unchanged),

@@ -122,6 +122,15 @@ fn a_template_and_a_sender_can_be_paused() {
         held.contains("template order_update (en)").then_some(())
     });
     assert_eq!(provider.seen_count(), 10);
+    // Whoever leaves the language out learns which there are.
+    let everywhere = ["template", "resume", "order_update", "--tenant", "acme"];
+    let unsaid = typed(&world, &everywhere);
+    assert_eq!(unsaid.status.code(), Some(1), "{unsaid:?}");
+    let hint = String::from_utf8_lossy(&unsaid.stderr).into_owned();
+    assert!(
+        hint.contains("but in en: say which with --language"),
+        "{hint}"
+    );
     let sender = ["sender", "pause", crate::world::SENDER, "--tenant", "acme"];
     done(&world, &sender);
     let resumed = ["template", "resume", "order_update", "--language", "en"];
@@ -143,11 +152,19 @@ fn a_cancelled_batch_stops_and_tells_of_every_message() {
         World::start_with(&[TenantPlan::new("acme").rate(50.0)], Script::accepting());
     world.drop_file("run.json", good_file(250));
     provider.wait_for_requests(20, SOON);
-    let said = done(&world, &["batch", "cancel", "run.json"]);
+    let why = ["--reason", "a wrong price"];
+    let cancel: Vec<&str> = ["batch", "cancel", "run.json"]
+        .into_iter()
+        .chain(why)
+        .collect();
+    let said = done(&world, &cancel);
     let cancelled_at = Instant::now();
     assert!(said.contains("messages are not sent"), "{said}");
     let status = world.ended("run.json");
     assert_eq!(status["state"], "cancelled", "{status:#}");
+    assert_eq!(status["cancelReason"], "a wrong price", "{status:#}");
+    let shown = done(&world, &["batch", "show", "run.json"]);
+    assert!(shown.contains("a wrong price"), "{shown}");
     let counts = &status["counts"];
     let count = |word: &str| counts[word].as_u64().expect("a count");
     assert_eq!(count("accepted") + count("cancelled"), 250, "{counts:#}");
@@ -316,7 +333,6 @@ fn exit_codes_say_what_came_of_it() {
         &["sender", "pause", "+15559999999"],
         &["sender", "limit", crate::world::SENDER, "5000"],
         &["sender", "limit", crate::world::SENDER, "0"],
-        &["batch", "list", "--state", "asleep"],
     ] {
         let output = typed(&world, words);
         assert_eq!(output.status.code(), Some(1), "{words:?}: {output:?}");
@@ -324,6 +340,21 @@ fn exit_codes_say_what_came_of_it() {
     }
     let wrong = typed(&world, &["sender", "limit", crate::world::SENDER, "fast"]);
     assert_eq!(wrong.status.code(), Some(2), "{wrong:?}");
+    let wrong = typed(&world, &["batch", "list", "--state", "asleep"]);
+    assert_eq!(wrong.status.code(), Some(2), "{wrong:?}");
+    let states = String::from_utf8_lossy(&wrong.stderr).into_owned();
+    assert!(
+        states.contains("sending") && states.contains("paused"),
+        "{states}"
+    );
+    let outcome = told(&world, &["tenant", "pause", "acme"]);
+    assert_eq!(outcome["done"], true, "{outcome:#}");
+    let outcome = told(&world, &["tenant", "resume", "acme"]);
+    assert_eq!(outcome["message"], "tenant acme goes on", "{outcome:#}");
+    let again = typed(&world, &["tenant", "resume", "acme", "--json"]);
+    assert_eq!(again.status.code(), Some(1), "{again:?}");
+    let outcome: Value = serde_json::from_slice(&again.stdout).expect("JSON");
+    assert_eq!(outcome["done"], false, "{outcome:#}");
     let limited = done(&world, &["sender", "limit", crate::world::SENDER, "5"]);
     assert!(limited.contains("is limited to 5 a second"), "{limited}");
     world.kill();

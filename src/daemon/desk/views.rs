@@ -59,6 +59,7 @@ impl OperatorDesk {
             received_at: standing.arrival.received_at.to_string(),
             started_at: text(standing.started_at),
             cancelled_at: text(standing.cancelled_at),
+            cancel_reason: standing.cancel_reason.clone(),
             finished_at: text(standing.finished_at),
             estimated_end_at: None,
         };

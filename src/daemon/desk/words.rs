@@ -76,6 +76,9 @@ pub enum Asked {
     Cancel {
         /// Which.
         batch: String,
+        /// Why.
+        #[serde(default)]
+        reason: String,
     },
     /// A sender is made slower than its settings say.
     Limit {
@@ -206,6 +209,9 @@ pub struct BatchTold {
     /// When it was cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancelled_at: Option<String>,
+    /// Why, in the words of whoever cancelled it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub cancel_reason: String,
     /// When nothing was left to send.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<String>,

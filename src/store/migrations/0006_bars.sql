@@ -21,3 +21,6 @@ CREATE TABLE bars (
     reason TEXT NOT NULL,
     PRIMARY KEY (kind, tenant, name, language)
 ) STRICT, WITHOUT ROWID;
+
+-- Why it was cancelled, in the words of whoever did; may be empty.
+ALTER TABLE batches ADD COLUMN cancel_reason TEXT NOT NULL DEFAULT '';

@@ -119,13 +119,19 @@ async fn a_cancelled_batch_begins_nothing_and_tells_of_all() {
     tried(&store, &batch, 0, again(LATER, false)).await;
     let in_flight = attempt(&batch, 1, 1);
     assert!(begin(&store, in_flight.clone()).await);
-    let cancelled = store.cancel(batch.clone(), NOW).await.expect("cancelled");
+    let cancelling = store.cancel(batch.clone(), "a wrong price".into(), NOW);
+    let cancelled = cancelling.await.expect("cancelled");
+    let kept = standing(&store, &batch).await.cancel_reason;
+    assert_eq!(kept, "a wrong price");
     let expected = Cancelled::Now {
         left: 3,
         in_flight: 1,
     };
     assert_eq!(cancelled, expected);
-    let again_cancelled = store.cancel(batch.clone(), NOW).await.expect("answered");
+    let again_cancelled = store
+        .cancel(batch.clone(), String::new(), NOW)
+        .await
+        .expect("answered");
     assert_eq!(again_cancelled, Cancelled::Before);
     for (index, number) in [(0, 2), (3, 1)] {
         let attempt = attempt(&batch, index, number);
@@ -162,7 +168,10 @@ async fn a_cancelled_batch_begins_nothing_and_tells_of_all() {
         panic!("an untouched message says why");
     };
     assert_eq!(reason.code, "policy.cancelled");
-    let late = store.cancel(batch, LATER).await.expect("answered");
+    let late = store
+        .cancel(batch, String::new(), LATER)
+        .await
+        .expect("answered");
     assert_eq!(late, Cancelled::Before);
 }
 
@@ -174,7 +183,10 @@ async fn what_may_have_gone_out_is_unknown_after_a_cancel() {
     let (batch, _) = admitted(&store, 1, "aa").await;
     tried(&store, &batch, 0, again(LATER, true)).await;
     tried(&store, &batch, 1, accepted()).await;
-    store.cancel(batch.clone(), NOW).await.expect("cancelled");
+    store
+        .cancel(batch.clone(), String::new(), NOW)
+        .await
+        .expect("cancelled");
     let standing = standing(&store, &batch).await;
     assert_eq!(
         standing.state,
@@ -197,7 +209,10 @@ async fn a_batch_cancelled_in_time_is_no_duplicate() {
     let folder = folder();
     let store = open(&folder);
     let (batch, _) = admitted(&store, 1, "aa").await;
-    store.cancel(batch.clone(), NOW).await.expect("cancelled");
+    store
+        .cancel(batch.clone(), String::new(), NOW)
+        .await
+        .expect("cancelled");
     assert_eq!(standing(&store, &batch).await.state, BatchState::Cancelled);
     let (_, answer) = admitted(&store, 2, "aa").await;
     assert_eq!(answer, Admitted::Whole);
@@ -212,7 +227,10 @@ async fn a_file_can_be_cancelled_before_it_is_read() {
     let batch = early.batch.clone();
     let receive = store.receive(early, Start::WithDone);
     receive.await.expect("received");
-    let cancelled = store.cancel(batch.clone(), NOW).await.expect("cancelled");
+    let cancelled = store
+        .cancel(batch.clone(), String::new(), NOW)
+        .await
+        .expect("cancelled");
     let nothing_yet = Cancelled::Now {
         left: 0,
         in_flight: 0,
@@ -228,7 +246,10 @@ async fn a_file_can_be_cancelled_before_it_is_read() {
     assert!(store.sending().await.expect("read").is_empty());
     assert_eq!(states(&store, &batch).await[4], State::Cancelled);
     let nobody = BatchId::new(NOW, 99);
-    let answer = store.cancel(nobody, NOW).await.expect("answered");
+    let answer = store
+        .cancel(nobody, String::new(), NOW)
+        .await
+        .expect("answered");
     assert_eq!(answer, Cancelled::NoSuch);
 }
 
@@ -260,7 +281,10 @@ async fn many_waiting_messages_are_cancelled_in_steps() {
         deferred.spawn(async move { tried(&store, &batch, index, again(LATER, false)).await });
     }
     deferred.join_all().await;
-    store.cancel(batch.clone(), NOW).await.expect("cancelled");
+    store
+        .cancel(batch.clone(), String::new(), NOW)
+        .await
+        .expect("cancelled");
     let settle = || store.settle_cancelled(batch.clone(), NOW);
     assert_eq!(settle().await.expect("settled"), Settling::More);
     assert_eq!(standing(&store, &batch).await.counts.cancelled, MANY);
