@@ -20,6 +20,9 @@ use super::wire::Wire;
 use crate::world::provider::{Provider, Reserved, Seen};
 use crate::world::{TenantPlan, World};
 
+/// Lines of the journal, the last first, that are shown of a daemon that ended.
+const LINES_SHOWN: usize = 5;
+
 /// How often it is looked whether the daemon still lives.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
@@ -141,7 +144,7 @@ impl<'a> Run<'a> {
                 self.door.port.store(self.world.port(), Ordering::SeqCst);
                 self.tally.worst_recovery = self.tally.worst_recovery.max(begun.elapsed());
             }
-            Err(status) => self.died(status),
+            Err(status) => self.died(status, Duration::ZERO),
         }
     }
 
@@ -198,24 +201,33 @@ impl<'a> Run<'a> {
     /// Lets the daemon live for so long; it may die only where it was told to.
     fn live(&mut self, life: Duration) {
         let since = Instant::now();
+        while let Some(status) = self.outlived(life.saturating_sub(since.elapsed())) {
+            self.died(status, Duration::ZERO);
+        }
+    }
+
+    /// How the daemon has ended by itself, if it has within so long.
+    fn outlived(&mut self, life: Duration) -> Option<ExitStatus> {
+        let since = Instant::now();
         loop {
-            if let Some(status) = self.world.reap() {
-                self.died(status);
-            }
+            let ended = self.world.reap();
             let left = life.saturating_sub(since.elapsed());
-            if left.is_zero() {
-                return;
+            if ended.is_some() || left.is_zero() {
+                return ended;
             }
             thread::sleep(left.min(LOOK_EVERY));
         }
     }
 
-    /// The daemon has ended by itself, which it must not unless it was told to die somewhere.
-    fn died(&mut self, status: ExitStatus) {
+    /// The daemon, to which nothing was granted for the last `stalled`, has ended by itself, which
+    /// it must not unless it was told to die somewhere.
+    fn died(&mut self, status: ExitStatus, stalled: Duration) {
         let was_told = self.is_armed && status.signal() == Some(Signal::ABORT.as_raw());
-        assert!(was_told, "the daemon ended by itself: {status}");
+        let journal = self.world.journal();
+        let last: Vec<&str> = journal.lines().rev().take(LINES_SHOWN).collect();
+        assert!(was_told, "the daemon ended by itself: {status}\n{last:#?}");
         self.tally.deaths += 1;
-        self.note_death(Duration::ZERO);
+        self.note_death(stalled);
         self.start("");
     }
 
@@ -293,14 +305,17 @@ impl<'a> Run<'a> {
         };
         self.tally.full_disks += 1;
         disk.fill();
-        if dies {
-            self.live(full);
-            self.kill(full);
-            disk.free();
-            self.start("");
-        } else {
-            self.live(full);
-            disk.free();
+        match self.outlived(full) {
+            Some(status) => {
+                disk.free();
+                self.died(status, full);
+            }
+            None if dies => {
+                self.kill(full);
+                disk.free();
+                self.start("");
+            }
+            None => disk.free(),
         }
         self.disk = Some(disk);
     }
