@@ -13,6 +13,7 @@
 //! - a start finishes what a death has cut off: `repair-renamed`, `repair-shown`
 //! - a file is checked and kept: `received`, `held`, `check-begun`, `kept`, `admitted`, `refused`
 //! - a chunk of messages is read: `chunk-begun`
+//! - a file is uploaded for messages: `media-uploaded`, `media-kept`
 //! - a message is sent: `send-intended`, `send-begun`, `send-answered`, `send-recorded`
 //! - a group of verbs is committed: `store-commit-before`, `store-committed`
 //! - a whole file is written: `draft-sealed`, `draft-renamed`

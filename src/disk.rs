@@ -201,6 +201,12 @@ impl Sealed {
         &self.sha256
     }
 
+    /// The same under another name in that folder: one that its content gives it.
+    pub fn reveal_as(mut self, name: &OsStr) -> io::Result<()> {
+        self.visible.set_file_name(name);
+        self.reveal()
+    }
+
     /// Renames it into place and syncs the folder.
     pub fn reveal(self) -> io::Result<()> {
         crash::point("draft-sealed");

@@ -17,7 +17,9 @@
 //! ([`delivery::after`]) says where the message stands next. When nothing is left to send,
 //! [`report`] turns what is committed into result lines, and they are put into the tenant's
 //! folder: announced, renamed into place, noted as done. The file moves to `processed/`, the last
-//! status says `final`, the batch has ended, and the spool entry goes.
+//! status says `final`, the batch has ended, and the spool entry goes. A message whose answer never
+//! came holds its batch for a while: its receipt may come in ([`receipts`]), or the provider may
+//! say when it is asked, and what follows is decided once more ([`delivery::settling`]).
 //!
 //! ```text
 //! client ─▶ sftp ─▶ [file] ─▶ inbox ─▶ batch ─▶ [rows] ─▶ provider ─▶ [rows] ─▶ report ─▶ [file]
@@ -58,6 +60,8 @@ pub mod store;
 pub mod delivery;
 
 pub mod provider;
+
+pub mod receipts;
 
 pub mod report;
 

@@ -100,7 +100,16 @@ const PARTS: [(&str, &[&str], &str); 2] = [
             "sftp::CONNECTIONS_MAX",
             "sftp::TENANT_SESSIONS_MAX",
             "provider::Settings",
+            "provider::Account",
+            "provider::CallbackSecrets",
             "provider::Kind",
+            "provider::meta_cloud",
+            "provider::infobip",
+            "provider::bird",
+            "provider::webex_connect",
+            "provider::botsquad",
+            "provider::sandbox_bulk",
+            "batch::terms",
             "provider::NoProxy",
             "provider::Proxy",
             "provider::Secret",
@@ -116,6 +125,7 @@ const PARTS: [(&str, &[&str], &str); 2] = [
             "store",
             "batch",
             "provider::sandbox",
+            "provider::Kind",
             "sftp::host_keys",
             "clock",
             "crash",
@@ -146,6 +156,11 @@ const CRATES: &[Crate] = &[
         ],
         "core rooms hash nothing and draw nothing",
     ),
+    (
+        "base64",
+        &["provider", "receipts"],
+        "only providers write so what travels",
+    ),
     ("bytes", EDGES_AND_LOOPS, "buffers belong to those who talk"),
     ("cap_fs_ext", &["disk"], "folders are opened in one place"),
     ("cap_std", &["disk"], "folders are opened in one place"),
@@ -168,7 +183,11 @@ const CRATES: &[Crate] = &[
         "compression is for files that come or go",
     ),
     ("h2", HTTP, OPENS),
-    ("http_body_util", ASKS, OPENS),
+    (
+        "http_body_util",
+        &["provider/http", "provider/sandbox", "cli/asking.rs"],
+        "bodies of what is asked, and answers of a stand-in that break off",
+    ),
     ("hyper", ASKS, OPENS),
     (
         "hyper::Uri",
@@ -217,8 +236,8 @@ const CRATES: &[Crate] = &[
     ),
     (
         "regex",
-        &["batch"],
-        "what a text holds matters only where content is read",
+        &["batch", "provider/botsquad"],
+        "what a text holds matters only where it is read",
     ),
     (
         "rlibphonenumber",
@@ -336,6 +355,8 @@ const PURE: &[&str] = &[
     "sftp/crowd.rs",
     "sftp/penalties.rs",
     "provider/meta_cloud.rs",
+    "provider/meta_cloud/receipts.rs",
+    "provider/receiving.rs",
 ];
 
 /// What a pure source may not name: a path or a word.

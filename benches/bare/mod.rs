@@ -10,7 +10,9 @@ use dropcast::batch::{
 };
 use dropcast::delivery::{AttemptId, Sender};
 use dropcast::provider::http::Client;
-use dropcast::provider::{Adapter, Kind, Reply, Secret, Settings};
+use dropcast::provider::{
+    self, Account, CallbackSecrets, Load, Next, Reply, Secret, Settings, meta_cloud,
+};
 use tokio::sync::Semaphore;
 
 use crate::service::{Outcome, SENDER};
@@ -28,15 +30,15 @@ pub(crate) async fn rate(address: SocketAddr, round: u64, messages: u64) -> Outc
         messages_per_second: 100_000.0,
     };
     let settings = Settings {
-        kind: Kind::MetaCloud,
         base_url: format!("http://{address}/v25.0"),
         access_token: Secret::new("bench-token"),
-        business_account_id: String::new(),
+        access_token_file: None,
         ca_file: None,
         proxy: None,
-        bulk_max: 1,
+        callbacks: CallbackSecrets::default(),
+        account: Account::MetaCloud(meta_cloud::Settings::default()),
     };
-    let adapter = Adapter::new(&settings, None);
+    let adapter = provider::adapter(&settings, None);
     let client = Client::new(None)?;
     let permits = Arc::new(Semaphore::new(IN_FLIGHT));
     let batch = BatchId::new(Moment::from_millis(0), u32::try_from(round)?.into());
@@ -48,7 +50,15 @@ pub(crate) async fn rate(address: SocketAddr, round: u64, messages: u64) -> Outc
             index,
             attempt: 1,
         };
-        let request = adapter.request(&sender, &[id], &[&message]);
+        let load = Load {
+            sender: &sender,
+            ids: &[id],
+            messages: &[&message],
+            at: Moment::from_millis(0),
+        };
+        let Next::Send(request) = adapter.next(&load, &[]) else {
+            return Err("a request".into());
+        };
         let client = client.clone();
         tokio::spawn(async move {
             if !matches!(

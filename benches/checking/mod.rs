@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use dropcast::batch::media::NoFiles;
 use dropcast::batch::name::{Container, DropFolder};
 use dropcast::batch::origin::Origin;
 use dropcast::batch::read::{Checker, Rules};
@@ -265,6 +266,7 @@ fn check(
     let checker = Checker {
         rules: &rules,
         templates: &templates,
+        files: &NoFiles,
         received_at,
     };
     let batch = BatchId::new(received_at, 1);

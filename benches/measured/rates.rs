@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
+use dropcast::provider::Kind;
 use dropcast::provider::sandbox::{Behaviour, Sandbox, Seen};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
@@ -62,7 +63,7 @@ fn sandbox(runtime: &Runtime, latency_ms: u64) -> Outcome<Running> {
         ..Behaviour::default()
     };
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let sandbox = runtime.block_on(Sandbox::open(listen, behaviour))?;
+    let sandbox = runtime.block_on(Sandbox::open(listen, Kind::Sandbox, behaviour))?;
     let address = sandbox.address();
     let stop = CancellationToken::new();
     let served = runtime.spawn(sandbox.serve(stop.clone()));

@@ -14,6 +14,9 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use crate::batch::TenantName;
+use receiving::Receiving;
+
+mod receiving;
 
 /// The upper ends of the histogram's buckets, in seconds.
 const SEND_SECONDS: [f64; 12] = [
@@ -87,6 +90,7 @@ pub struct Figures {
     waiting: Gauge,
     in_flight: Gauge,
     send_seconds: Histogram,
+    receiving: Receiving,
     readiness: AtomicU8,
     is_full: AtomicBool,
 }
@@ -106,6 +110,7 @@ impl Figures {
             waiting: Gauge::default(),
             in_flight: Gauge::default(),
             send_seconds: Histogram::new(SEND_SECONDS),
+            receiving: Receiving::default(),
             readiness: AtomicU8::new(Readiness::Starting as u8),
             is_full: AtomicBool::new(false),
             registry: Registry::default(),
@@ -162,6 +167,7 @@ impl Figures {
             "Time from a request to its answer",
             figures.send_seconds.clone(),
         );
+        figures.receiving.register(&mut registry);
         Self {
             registry,
             ..figures
@@ -213,6 +219,11 @@ impl Figures {
         self.purged
             .get_or_create(&KindLabels { kind })
             .inc_by(count);
+    }
+
+    /// What is counted of what providers say later.
+    pub fn receiving(&self) -> &Receiving {
+        &self.receiving
     }
 
     /// How many things of this kind are not used for a while, because they were found not to work.
@@ -298,6 +309,9 @@ mod tests {
         figures.turned_away("penalised");
         figures.paused("sender", 2);
         figures.purged("content", 3);
+        figures.receiving().receipt("delivered", "none");
+        figures.receiving().refused("signature");
+        figures.receiving().settled("receipt", "accepted", 2);
         figures.open("credential", 1);
         figures.resting(4);
         figures.waiting(1_000);
@@ -311,6 +325,9 @@ mod tests {
             r#"dropcast_connections_turned_away_total{reason="penalised"} 1"#,
             r#"dropcast_paused{scope="sender"} 2"#,
             r#"dropcast_purged_total{kind="content"} 3"#,
+            r#"dropcast_receipts_total{says="delivered",effect="none"} 1"#,
+            r#"dropcast_callbacks_refused_total{reason="signature"} 1"#,
+            r#"dropcast_settled_total{by="receipt",state="accepted"} 2"#,
             r#"dropcast_breakers_open{kind="credential"} 1"#,
             "dropcast_senders_resting 4",
             "dropcast_waiting 1000",

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use super::Moment;
+use super::{Moment, is_false};
 
 /// What the recipient will get.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -70,6 +70,38 @@ pub struct Filling {
     /// When a limited-time offer ends; `None` if the template has none that ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offer_expires_at: Option<Moment>,
+    /// Whether the template is for marketing, which some providers send by another way.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub marketing: bool,
+    /// How the provider knows the template; `None` where its name and language say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handle: Option<Box<Handle>>,
+}
+
+/// How a provider knows a template that it does not call by its name, as the definition says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Handle {
+    /// The provider's id of it; empty if the definition has none.
+    pub id: String,
+    /// The provider's name for what varies in the header; `None` if the definition has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<String>,
+    /// The provider's names for the placeholders of the body, in their order: those in
+    /// `variables`, otherwise the placeholder's own name or number.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub body: Vec<String>,
+    /// The provider's names for what varies in buttons, by their index: those in `variables`,
+    /// otherwise those in the button's link, and that of the body's code for a button that copies
+    /// it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub buttons: Vec<(u8, String)>,
+    /// What stands on the buttons that vary, by their index.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<(u8, String)>,
+    /// Whether it is an authentication template, in which one code fills body and button.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub one_time_code: bool,
 }
 
 /// The value of one placeholder.
@@ -167,6 +199,116 @@ pub enum MediaSource {
     Link(String),
     /// From the provider, which knows it under this id.
     Id(String),
+    /// It is one that the tenant has uploaded; adapters are given the id that it gets at the
+    /// provider.
+    File(MediaFile),
+}
+
+/// A file that the tenant has uploaded.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MediaFile {
+    /// Its name in the folder.
+    pub name: String,
+    /// SHA-256 of its content, in hexadecimal, by which it is kept.
+    pub sha256: String,
+    /// What it is, for the provider.
+    pub mime_type: String,
+    /// Its size.
+    pub size_bytes: u64,
+}
+
+impl MediaFile {
+    /// A file of this name that nobody has looked at.
+    pub(super) fn named(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            sha256: String::new(),
+            mime_type: String::new(),
+            size_bytes: 0,
+        }
+    }
+}
+
+impl MediaSource {
+    /// The address, where it is one.
+    pub fn link(&self) -> Option<&str> {
+        match self {
+            Self::Link(link) => Some(link),
+            Self::Id(_) | Self::File(_) => None,
+        }
+    }
+
+    /// The provider's id, where it is one.
+    pub fn id(&self) -> Option<&str> {
+        match self {
+            Self::Id(id) => Some(id),
+            Self::Link(_) | Self::File(_) => None,
+        }
+    }
+
+    /// The tenant's own file, where it is one.
+    pub fn file(&self) -> Option<&MediaFile> {
+        match self {
+            Self::File(file) => Some(file),
+            Self::Link(_) | Self::Id(_) => None,
+        }
+    }
+}
+
+/// Where in a message a file stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MediaPlace {
+    /// In the header of its template.
+    Header,
+    /// In the header of the card at this place.
+    Card(usize),
+    /// It is the message.
+    Content,
+}
+
+impl Content {
+    /// What it has of files, wherever they are fetched from.
+    pub fn media(&self) -> impl Iterator<Item = &Media> {
+        let (filling, own) = match self {
+            Self::Template(filling) => (Some(filling), None),
+            Self::Media { media, .. } => (None, Some(media)),
+            _ => (None, None),
+        };
+        let headers = filling.into_iter().flat_map(|filling| {
+            let cards = filling.cards.iter().map(|card| card.header.as_ref());
+            std::iter::once(filling.header.as_ref()).chain(cards)
+        });
+        let of_headers = headers.filter_map(|header| match header {
+            Some(Header::Media(_, media)) => Some(media),
+            _ => None,
+        });
+        of_headers.chain(own)
+    }
+
+    /// The same, to be changed, with where each stands and its kind.
+    pub fn media_mut(&mut self) -> Vec<(MediaPlace, MediaKind, &mut Media)> {
+        let filling = match self {
+            Self::Template(filling) => filling,
+            Self::Media { kind, media, .. } => return vec![(MediaPlace::Content, *kind, media)],
+            _ => return Vec::new(),
+        };
+        let cards = filling.cards.iter_mut().enumerate();
+        let cards = cards.map(|(at, card)| (MediaPlace::Card(at), card.header.as_mut()));
+        let own = (MediaPlace::Header, filling.header.as_mut());
+        std::iter::once(own)
+            .chain(cards)
+            .filter_map(|(place, header)| match header {
+                Some(Header::Media(kind, media)) => Some((place, *kind, media)),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// The files of the tenant that it has.
+    pub fn files(&self) -> impl Iterator<Item = &MediaFile> {
+        self.media().filter_map(|media| media.source.file())
+    }
 }
 
 /// A place on the map.

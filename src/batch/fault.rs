@@ -275,6 +275,12 @@ codes! {
     MediaFilename = "media.filename",
     /// Both an address and an id of one file.
     MediaSource = "media.source",
+    /// The name of an uploaded file leads elsewhere.
+    MediaPath = "media.path",
+    /// An uploaded file is larger than WhatsApp takes.
+    MediaTooLarge = "media.too_large",
+    /// The provider takes no uploaded files.
+    MediaNoUpload = "media.no_upload",
     /// Too few or too many of what a session message holds several of.
     SessionCount = "session.count",
     /// Two things in a session message that must differ do not.

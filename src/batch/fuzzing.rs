@@ -7,6 +7,7 @@ use std::io::BufReader;
 use std::sync::LazyLock;
 
 use super::dialect::Dialect;
+use super::media::NoFiles;
 use super::read::{self, Checker, Form, Limits, Outline, Row, Rules};
 use super::template::Templates;
 use super::{Moment, Phone};
@@ -112,6 +113,7 @@ fn checker(templates: &Templates) -> Checker<'_> {
     Checker {
         rules: &RULES,
         templates,
+        files: &NoFiles,
         received_at: Moment::from_millis(1_795_252_502_114),
     }
 }

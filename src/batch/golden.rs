@@ -3,17 +3,19 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use serde_json::{Value as Json, json};
 
 use super::fault::Code;
+use super::media::{FileType, Files, Look};
 use super::name::form_of;
 use super::read::{
     Checker, Form, Limits, OnDuplicate, OnInvalid, PhoneCheck, Row, Rules, outline, rows,
 };
 use super::template::Templates;
-use super::{Moment, Phone};
+use super::terms::{Asked, Common, Objection, Terms};
+use super::{Message, Moment, Phone};
 
 /// Codes that other rooms raise, whose words their stories show, and one whose case is too large to
 /// be kept as a file.
@@ -84,6 +86,7 @@ fn read_templates() -> Templates {
 fn rules_of(case: &str) -> Rules {
     let mut rules = rules();
     match case.split('_').next().unwrap_or_default() {
+        "nofiles" => rules.terms = Arc::new(NoFiles),
         "strict" => rules.strict = true,
         "lenient" => rules.phone_lenient = true,
         "inuse" => rules.phone_check = PhoneCheck::Valid,
@@ -108,11 +111,55 @@ pub(super) fn form(path: &Path) -> Form {
     form_of(&path.to_string_lossy()).expect("a batch file")
 }
 
+/// A provider that takes no files.
+#[derive(Debug)]
+struct NoFiles;
+
+impl Terms for NoFiles {
+    fn provider(&self) -> &'static str {
+        "sandbox"
+    }
+
+    fn honours(&self, asked: Asked) -> bool {
+        Common.honours(asked)
+    }
+
+    fn objections(&self, message: &Message) -> Vec<Objection> {
+        Common.objections(message)
+    }
+}
+
+/// The files that the tenant of the cases has uploaded.
+#[derive(Debug)]
+struct Uploaded;
+
+impl Files for Uploaded {
+    fn look(&self, name: &str) -> Look {
+        let (is, size_bytes) = match name {
+            "shoe.jpg" => (Some(FileType::Jpeg), 48_213),
+            "huge.png" => (Some(FileType::Png), (5 << 20) + 1),
+            "film.mp4" => (Some(FileType::Mp4), 1 << 20),
+            "bill.pdf" => (Some(FileType::Pdf), 90_000),
+            "setup.exe" => (None, 90_000),
+            "empty.jpg" => (None, 0),
+            "folder" => return Look::Other,
+            _ => return Look::Nothing,
+        };
+        let sha256 = "5e".repeat(32);
+        Look::File {
+            sha256,
+            size_bytes,
+            is,
+        }
+    }
+}
+
 /// Everything that is said about `bytes`.
 pub(super) fn said(bytes: &[u8], form: Form, rules: &Rules, templates: &Templates) -> Json {
     let checker = Checker {
         rules,
         templates,
+        files: &Uploaded,
         received_at: received_at(),
     };
     let outline = outline(bytes, form, checker).expect("memory does not fail");

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::io::{self, BufRead, Read};
 
 use super::golden::{received_at, root, rules, templates};
+use super::media::NoFiles;
 use super::read::{Checker, Form, Row, outline, rows};
 use super::{Code, Fault};
 
@@ -29,6 +30,7 @@ impl Said {
         let checker = Checker {
             rules: &rules,
             templates: &templates,
+            files: &NoFiles,
             received_at: received_at(),
         };
         let outline = outline(source(), form, checker).expect("memory does not fail");
@@ -643,6 +645,7 @@ fn a_slip_at_the_end_of_a_huge_file_is_found() {
         let checker = Checker {
             rules: &rules,
             templates: &templates,
+            files: &NoFiles,
             received_at: received_at(),
         };
         let source = Endless::begin(head, row.as_bytes(), BYTES, tail);

@@ -23,7 +23,9 @@ mod golden;
 #[cfg(test)]
 mod json_cases;
 mod marks;
+pub mod media;
 pub mod name;
+mod options;
 pub mod origin;
 pub mod phone;
 pub mod read;
@@ -40,6 +42,7 @@ mod spot;
 mod survey;
 mod syntax;
 pub mod template;
+pub mod terms;
 mod tree;
 mod values;
 mod verbatim;
@@ -48,6 +51,7 @@ pub mod window;
 
 pub use content::{Content, Filling, Parameter};
 pub use fault::{Code, Fault};
+pub use options::{Options, ShortLinks, SmsFailover, UrlOptions};
 pub use phone::Phone;
 #[cfg(test)]
 pub(crate) use session::tests::{contents, whole};
@@ -259,26 +263,6 @@ impl Priority {
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
     const fn is_normal(&self) -> bool {
         matches!(self, Self::Normal)
-    }
-}
-
-/// What a provider is asked for besides handing the content over. Only what the tenant's provider
-/// honours ever stands here: the rest was told when the file was checked.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Options {
-    /// The provider's id of the message that this one answers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reply_to: Option<String>,
-    /// Deliver only while the recipient's identity has this hash.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub identity_hash: Option<String>,
-}
-
-impl Options {
-    /// Whether nothing is asked for.
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
     }
 }
 

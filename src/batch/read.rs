@@ -5,21 +5,24 @@
 //! each row into a message or into faults. Memory does not grow with the file.
 
 use std::io::{self, BufRead};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::dialect::{Dialect, native};
 use super::fault::{Code, Trouble};
+use super::media::Files;
 use super::rows::{Stretch, read_stretch};
 use super::scan::ROWS_KEYS;
 use super::spot::Warnings;
 use super::survey::Survey;
 use super::template::Templates;
+use super::terms::{self, Terms};
 use super::tree::Node;
 use super::window::Zone;
 use super::{Fault, Message, Moment, Phone};
 
 /// How one tenant's files are checked.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Rules {
     /// The tenant's sender numbers.
     pub senders: Vec<Phone>,
@@ -39,6 +42,8 @@ pub struct Rules {
     pub default_validity_authentication: Duration,
     /// The zone of hours that a file gives without one.
     pub time_zone: Zone,
+    /// What the provider takes.
+    pub terms: Arc<dyn Terms>,
     /// Bounds on what is read.
     pub limits: Limits,
 }
@@ -56,6 +61,7 @@ impl Default for Rules {
             default_validity: Duration::from_hours(48),
             default_validity_authentication: Duration::from_mins(10),
             time_zone: Zone::UTC,
+            terms: Arc::new(terms::Common),
             limits: Limits::default(),
         }
     }
@@ -247,6 +253,8 @@ pub struct Checker<'a> {
     pub rules: &'a Rules,
     /// The tenant's templates.
     pub templates: &'a Templates,
+    /// The files that the tenant has uploaded for its messages.
+    pub files: &'a dyn Files,
     /// When the file arrived: expiry counts from here.
     pub received_at: Moment,
 }
@@ -297,6 +305,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::golden;
+    use super::super::media::NoFiles;
     use super::*;
 
     /// All that two readings say, the bytes handed on in pieces of `piece`.
@@ -305,6 +314,7 @@ mod tests {
         let checker = Checker {
             rules: &rules,
             templates: &templates,
+            files: &NoFiles,
             received_at: golden::received_at(),
         };
         let source = || BufReader::with_capacity(piece, bytes);

@@ -284,6 +284,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::golden;
+    use super::super::media::NoFiles;
     use super::super::read::{Form, Limits, rows};
     use super::super::survey::Survey;
     use super::*;
@@ -300,6 +301,7 @@ mod tests {
         let checker = Checker {
             rules: &rules,
             templates: &templates,
+            files: &NoFiles,
             received_at: golden::received_at(),
         };
         let mut survey = Survey::new(checker);

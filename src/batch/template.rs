@@ -11,6 +11,7 @@ use std::sync::Arc;
 use jsonschema::Validator;
 use serde_json::Value as Json;
 
+use super::content::Handle;
 use super::fault::{Code, Trouble};
 use super::values::Filled;
 use super::{Content, Phone};
@@ -59,6 +60,8 @@ pub struct Template {
     status: String,
     /// Whether the provider sends templates in this state.
     sendable: bool,
+    /// Whether the provider files it under marketing.
+    marketing: bool,
     shape: shape::Shape,
     /// The component that cannot be filled; empty if there is none.
     unsupported: String,
@@ -116,6 +119,30 @@ impl Templates {
         }
         let (by_name, by_id) = (Arc::new(by_name), Arc::new(by_id));
         (Self { by_name, by_id }, problems)
+    }
+
+    /// These beside those that a provider lists. What both have is filled as it stands here, and
+    /// sent only if the provider would send it.
+    #[must_use]
+    pub fn beside(&self, listed: &Self) -> Self {
+        let mut by_name = HashMap::clone(&listed.by_name);
+        for template in self.all() {
+            let languages = by_name.entry(template.name.clone()).or_default();
+            let known = languages.entry(template.language.clone());
+            let known = known.or_insert_with(|| Arc::clone(template));
+            if known.sendable {
+                *known = Arc::clone(template);
+            }
+        }
+        let mut by_id: HashMap<String, Vec<Arc<Template>>> = HashMap::new();
+        for template in by_name.values().flat_map(BTreeMap::values) {
+            if !template.id.is_empty() {
+                let sharing = by_id.entry(template.id.clone()).or_default();
+                sharing.push(Arc::clone(template));
+            }
+        }
+        let (by_name, by_id) = (Arc::new(by_name), Arc::new(by_id));
+        Self { by_name, by_id }
     }
 
     /// The templates with this id of the provider's, in their several languages.
@@ -321,6 +348,47 @@ impl Template {
         self.variables.get(name)
     }
 
+    /// How a provider knows it that does not call it by its name.
+    pub fn handle(&self) -> Handle {
+        let named = |wanted: &Variable| {
+            let found = self.variables.iter().find(|(_, place)| *place == wanted);
+            found.map(|(name, _)| name.clone())
+        };
+        let face = &self.shape.face;
+        let varying = || {
+            let buttons = (0_u8..).zip(&face.buttons);
+            buttons.filter(|(_, button)| button.kind.varies())
+        };
+        let own = |name: &String| named(&Variable::Body(name.clone())).unwrap_or(name.clone());
+        let body: Vec<String> = self.names().iter().map(own).collect();
+        Handle {
+            id: self.id.clone(),
+            header: named(&Variable::Header).or_else(|| match &face.header {
+                shape::HeaderKind::Text(text) => text.names.first().cloned(),
+                _ => None,
+            }),
+            buttons: varying()
+                .filter_map(|(index, button)| {
+                    let own = match &button.kind {
+                        shape::ButtonKind::Url(link) => link.name.clone(),
+                        shape::ButtonKind::OneTimeCode => body.first().cloned(),
+                        _ => None,
+                    };
+                    Some((index, named(&Variable::Button(index)).or(own)?))
+                })
+                .collect(),
+            labels: varying()
+                .filter(|(_, button)| !button.label.is_empty())
+                .map(|(index, button)| (index, button.label.clone()))
+                .collect(),
+            body,
+            one_time_code: face
+                .buttons
+                .iter()
+                .any(|button| matches!(button.kind, shape::ButtonKind::OneTimeCode)),
+        }
+    }
+
     /// Whether messages can be sent with it.
     pub fn is_usable(&self) -> bool {
         self.sendable && self.unsupported.is_empty()
@@ -442,6 +510,7 @@ impl fmt::Debug for Template {
 mod tests {
     use serde_json::json;
 
+    use super::super::terms::Needs;
     use super::super::tree::{Node, Value};
     use super::super::{Filling, Parameter};
     use super::*;
@@ -565,7 +634,8 @@ mod tests {
                 panic!("an object");
             };
             let parts = Parts::new([None, None, Some(&entries[0].node), None, None]);
-            assert_eq!(template.fill(&parts).is_ok(), good, "{row}");
+            let filled = template.fill(&parts, Needs::default());
+            assert_eq!(filled.is_ok(), good, "{row}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! By whose rules and templates a command works: those of a tenant, or those of a developer who has
 //! no settings at hand.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -8,10 +9,11 @@ use clap::{Args, ValueEnum};
 use super::{CONFIG_PATH, CONFIG_VARIABLE, EXIT_CONFIG, EXIT_USAGE, complain};
 use crate::batch::Phone;
 use crate::batch::read::{PhoneCheck, Rules};
-use crate::batch::template::Templates;
+use crate::batch::template::{TemplateProblem, Templates};
 use crate::config;
 use crate::daemon::offline::Desk;
-use crate::daemon::templates;
+use crate::daemon::{pulled_dir, templates};
+use crate::provider::Kind;
 
 /// The sender of files that name none, where no tenant is known.
 const SENDER: &str = "+15550001111";
@@ -46,6 +48,9 @@ pub(super) struct OwnRules {
     /// Takes spaces, dots, dashes, brackets and a leading 00 in numbers.
     #[arg(long, conflicts_with = "tenant")]
     phone_lenient: bool,
+    /// The provider that messages are for: what it does not take is told [default: meta-cloud].
+    #[arg(long, value_name = "KIND", value_parser = provider, conflicts_with = "tenant")]
+    provider: Option<Kind>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -62,6 +67,11 @@ fn number(text: &str) -> Result<Phone, &'static str> {
     Phone::from_e164(text).ok_or("write it with plus sign and country code, as +15550001111")
 }
 
+fn provider(text: &str) -> Result<Kind, String> {
+    let all = Kind::ALL.map(Kind::as_str).join(", ");
+    Kind::parse(text).ok_or_else(|| format!("it is one of {all}"))
+}
+
 impl OwnRules {
     fn rules(&self) -> Rules {
         let mut rules = Rules {
@@ -74,6 +84,7 @@ impl OwnRules {
             },
             phone_lenient: self.phone_lenient,
             strict: self.strict,
+            terms: self.provider.unwrap_or(Kind::MetaCloud).terms(),
             ..Rules::default()
         };
         if rules.any_sender {
@@ -107,9 +118,14 @@ impl Against {
             complain(&format_args!("{path} has no tenant `{name}`"));
             return Err(EXIT_USAGE);
         };
-        let folder = tenant.templates_dir.as_deref();
+        let own = tenant.templates_dir.as_deref();
+        let pulled = pulled_dir(&config.data_dir).join(name);
+        let templates = told(
+            own.unwrap_or(&pulled),
+            templates::read_folders(own, &pulled),
+        )?;
         Ok(Desk {
-            templates: folder.map(read).transpose()?.unwrap_or_default(),
+            templates,
             rules: tenant.rules,
         })
     }
@@ -125,6 +141,7 @@ impl Against {
             strict: false,
             phone_check: None,
             phone_lenient: false,
+            provider: None,
         };
         let desk = self.desk(&own)?;
         let first = desk.rules.senders.into_iter().next();
@@ -134,7 +151,15 @@ impl Against {
 }
 
 fn read(folder: &Path) -> Result<Templates, u8> {
-    match templates::read_folder(folder) {
+    told(folder, templates::read_folder(folder))
+}
+
+/// The templates that were read; what cannot be used of them is told.
+fn told(
+    folder: &Path,
+    read: io::Result<(Templates, Vec<TemplateProblem>)>,
+) -> Result<Templates, u8> {
+    match read {
         Ok((templates, problems)) => {
             for problem in problems {
                 let file = folder.join(problem.file);

@@ -2,7 +2,6 @@
 //! its own.
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -107,12 +106,11 @@ enum Command {
     /// The password is asked for on a terminal, and read from the first line of the input anywhere
     /// else. It is never taken from the command line, where other users could see it.
     HashPassword,
-    /// Runs the stand-ins of the providers as a server of their own.
-    Sandbox {
-        /// The address and port to listen on; port 0 takes a free one.
-        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
-        listen: SocketAddr,
-    },
+    /// Runs the stand-in of a provider as a server of its own, to try and to test against.
+    ///
+    /// What it checks, and what the last digits of recipients' numbers do, stands in
+    /// docs/providers/sandbox.md. At SIGINT or SIGTERM it ends and prints what it saw.
+    Sandbox(sandbox::Options),
 }
 
 #[derive(Debug, Subcommand)]
@@ -220,7 +218,7 @@ pub fn run() -> ExitCode {
             host_key::rotate(&config.path, step)
         }
         Command::HashPassword => hash_password::run(),
-        Command::Sandbox { listen } => return sandbox::run(listen),
+        Command::Sandbox(options) => return sandbox::run(options),
     };
     match done {
         Ok(code) => ExitCode::from(code),
@@ -290,12 +288,18 @@ mod tests {
             "dropcast template pause order_update --language en --tenant acme",
             "dropcast template resume order_update",
             "dropcast template retry order_update",
+            "dropcast template pull --tenant acme --config /a.toml",
+            "dropcast template create sale.json --tenant acme",
+            "dropcast template edit sale sale.json --language nl",
+            "dropcast template delete sale --language nl",
             "dropcast config check /a.toml",
             "dropcast config show --json /a.toml",
             "dropcast host-key show --config /a.toml --host files.example.com --json",
             "dropcast host-key rotate --config /a.toml --finish",
             "dropcast hash-password",
-            "dropcast sandbox --listen 127.0.0.1:0",
+            "dropcast sandbox --listen 127.0.0.1:0 --provider infobip",
+            "dropcast sandbox --latency 50ms --spread 20ms --rate 80 --seed 7",
+            "dropcast sandbox --errors 429=0.05,500=0.01 --drop 0.01 --half 0.01",
         ] {
             let parsed = Arguments::try_parse_from(line.split(' '));
             assert!(parsed.is_ok(), "{line}");
@@ -305,6 +309,10 @@ mod tests {
             "dropcast batch list --limit 0",
             "dropcast message find --batch 7kq2xm",
             "dropcast tenant pause Acme",
+            "dropcast sandbox --callbacks http://127.0.0.1:1/",
+            "dropcast sandbox --provider whatsup",
+            "dropcast sandbox --rate 0",
+            "dropcast sandbox --errors 200=0.5",
         ] {
             assert!(
                 Arguments::try_parse_from(line.split(' ')).is_err(),

@@ -1,11 +1,14 @@
 //! `dropcast template list`, `schema` and `example`: what the tenant's folder shows, without a
-//! service; `pause`, `resume` and `retry`, of one that runs.
+//! service; `pause`, `resume` and `retry`, of one that runs. What is asked of the provider stands
+//! in `managing`.
 
 use std::io;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
+
+mod managing;
 
 use super::against::Against;
 use super::steering::{Deed, Manner, PauseOptions, steer, tenant};
@@ -28,6 +31,16 @@ pub(super) enum Asked {
     Schema(One),
     /// Writes a batch file with one row that uses a template.
     Example(One),
+    /// Reads the templates of a tenant from its provider, and puts them beside its own definitions.
+    ///
+    /// It needs no service; a running one uses them at once. Run it as the user of the service.
+    Pull(managing::Account),
+    /// Hands a template in at the provider, and tells what that says.
+    Create(managing::Create),
+    /// Changes a template at the provider, which looks at it anew, and tells what that says.
+    Edit(managing::Edit),
+    /// Removes a template at the provider.
+    Delete(managing::Delete),
     /// Begins no more messages with a template, until it is resumed.
     Pause {
         #[command(flatten)]
@@ -91,6 +104,10 @@ pub(super) fn run(asked: Asked) -> io::Result<u8> {
         },
         Asked::Schema(one) => show(&one, |template, _| template.schema()),
         Asked::Example(one) => show(&one, Template::example_batch),
+        Asked::Pull(account) => managing::pull(&account),
+        Asked::Create(create) => managing::create(&create),
+        Asked::Edit(edit) => managing::edit(edit),
+        Asked::Delete(delete) => managing::delete(delete),
         Asked::Pause { one, how } => steer_one(one, Deed::Pause(how)),
         Asked::Resume(one) => steer_one(one, Deed::Resume),
         Asked::Retry(one) => steer_one(one, Deed::Retry),

@@ -31,6 +31,9 @@ pub(super) struct Validate {
     against: Against,
     #[command(flatten)]
     own: OwnRules,
+    /// The folder with the files that rows name [default: `media` beside the file].
+    #[arg(long, value_name = "DIR")]
+    media: Option<PathBuf>,
     /// The name that standard input is checked under.
     #[arg(long = "as", value_name = "NAME")]
     input_name: Option<String>,
@@ -86,12 +89,14 @@ pub(super) fn run(asked: &Validate) -> io::Result<u8> {
 
 /// What is said of one file, or in a sentence why it cannot be read.
 fn check(asked: &Validate, desk: &Desk, path: &Path) -> Result<Answer, String> {
+    let beside = || path.parent().unwrap_or(Path::new("")).join("media");
+    let media = asked.media.clone().unwrap_or_else(beside);
     if path.as_os_str() == INPUT {
         let name = asked.input_name.as_deref();
         let name = name.ok_or("standard input needs a name: --as orders.json")?;
         let spooled = spool(desk.rules.limits.bytes_max)
             .map_err(|error| format!("failed to read standard input: {error}"))?;
-        return watched(desk, spooled.path(), name)
+        return watched(desk, (spooled.path(), name), &media)
             .map_err(|error| format!("failed to read standard input: {error}"));
     }
     let shown = path.display();
@@ -100,7 +105,8 @@ fn check(asked: &Validate, desk: &Desk, path: &Path) -> Result<Answer, String> {
         return Err(format!("failed to open `{shown}`: it is not a plain file"));
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    watched(desk, path, &name).map_err(|error| format!("failed to read `{shown}`: {error}"))
+    watched(desk, (path, &name), &media)
+        .map_err(|error| format!("failed to read `{shown}`: {error}"))
 }
 
 /// Standard input as a file: it is read twice. Of what is too long, enough to say so is kept.
@@ -113,7 +119,7 @@ fn spool(bytes_max: u64) -> io::Result<NamedTempFile> {
 }
 
 /// Checks a file and shows on a terminal how far it has got.
-fn watched(desk: &Desk, path: &Path, name: &str) -> io::Result<Answer> {
+fn watched(desk: &Desk, (path, name): (&Path, &str), media: &Path) -> io::Result<Answer> {
     let bar = if io::stderr().is_terminal() {
         bar(name, fs::metadata(path)?.len())
     } else {
@@ -121,7 +127,7 @@ fn watched(desk: &Desk, path: &Path, name: &str) -> io::Result<Answer> {
     };
     let told = bar.clone();
     let watcher: Watcher = Arc::new(move |bytes| told.inc(bytes));
-    let answer = offline::check(desk, path, name, &watcher);
+    let answer = offline::check(desk, (path, name), media, &watcher);
     bar.finish_and_clear();
     answer
 }

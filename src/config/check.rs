@@ -10,7 +10,7 @@ use super::file::{File, Section};
 use super::login::{self, Users};
 use super::problem::{Error, Findings, Place, why_unreadable};
 use super::tenant;
-use super::{Config, keys};
+use super::{Config, Tenant, keys};
 use crate::batch::TenantName;
 use crate::delivery::retention::Retention;
 use crate::sftp::{CONNECTIONS_MAX, Gate};
@@ -54,6 +54,7 @@ pub fn load(path: &Path) -> Result<Config, Error> {
         let text = format!("there are no tenants in {}", tenants_dir.path.display());
         findings.note(Place::whole(path), format!("{text}, so nobody can log in"));
     }
+    note_callbacks(&config, path, &findings);
     config.notes = findings.conclude()?;
     Ok(config)
 }
@@ -92,6 +93,7 @@ fn read_main(path: &Path, findings: &Findings) -> Option<Main> {
         sftp_listen: SFTP_LISTEN,
         gate: Gate::default(),
         admin_listen: None,
+        receipts_listen: None,
         tenants: Vec::new(),
         notes: Vec::new(),
         sources: vec![path.into()],
@@ -104,8 +106,11 @@ fn read_main(path: &Path, findings: &Findings) -> Option<Main> {
         let sftp = top.section("sftp");
         config.sftp_listen = sftp.address("listen").unwrap_or(SFTP_LISTEN);
         config.gate = gate(&sftp);
-        config.admin_listen = admin_listen(&top.section("admin"), config.sftp_listen);
-        top.section("receipts").address("listen");
+        let mut taken = vec![("sftp", config.sftp_listen)];
+        config.admin_listen = listen(&top.section("admin"), &taken);
+        top.section("admin").path("api_token_file");
+        taken.extend(config.admin_listen.map(|address| ("admin", address)));
+        config.receipts_listen = listen(&top.section("receipts"), &taken);
         retention = tenant::retention(&top.section("retention"), RETENTION);
     }
     Some(Main {
@@ -141,19 +146,41 @@ fn data_dir(top: &Section<'_>) -> PathBuf {
     std::path::absolute(&dir).unwrap_or(dir)
 }
 
-fn admin_listen(admin: &Section<'_>, sftp_listen: SocketAddr) -> Option<SocketAddr> {
+/// The address that a section listens on, which none of those that are taken may be.
+fn listen(section: &Section<'_>, taken: &[(&str, SocketAddr)]) -> Option<SocketAddr> {
     const KEY: &str = "listen";
-    admin.path("api_token_file");
-    let listen = admin.address(KEY)?;
-    let is_anywhere = listen.ip().is_unspecified() || sftp_listen.ip().is_unspecified();
-    let is_same_ip = is_anywhere || listen.ip() == sftp_listen.ip();
-    if listen.port() != 0 && listen.port() == sftp_listen.port() && is_same_ip {
-        let port = listen.port();
-        let text =
-            format!("`admin.listen` takes port {port}, as `sftp.listen` does; choose another");
-        admin.problem(KEY, text);
+    let listen = section.address(KEY)?;
+    let port = listen.port();
+    let is_taken = |(_, other): &&(&str, SocketAddr)| {
+        let is_anywhere = listen.ip().is_unspecified() || other.ip().is_unspecified();
+        port != 0 && port == other.port() && (is_anywhere || listen.ip() == other.ip())
+    };
+    if let Some((by, _)) = taken.iter().find(is_taken) {
+        let full = section.full(KEY);
+        let text = format!("`{full}` takes port {port}, as `{by}.listen` does; choose another");
+        section.problem(KEY, text);
     }
     Some(listen)
+}
+
+/// What of the settings for callbacks waits for others that are missing.
+fn note_callbacks(config: &Config, path: &Path, findings: &Findings) {
+    let can_prove = |tenant: &&Tenant| tenant.provider.callbacks.can_prove();
+    let first = config.tenants.iter().find(can_prove);
+    let text = match (config.receipts_listen, first) {
+        (None, Some(tenant)) => format!(
+            "tenant `{}` has a secret for callbacks of its provider, but `receipts.listen` is not \
+             set, so none is received",
+            tenant.name
+        ),
+        (Some(_), None) if !config.tenants.is_empty() => {
+            "`receipts.listen` is set, but no tenant has `app_secret_file` or \
+             `receipts_secret_file` under `[provider]`, so no callback is taken"
+                .into()
+        }
+        _ => return,
+    };
+    findings.note(Place::whole(path), text);
 }
 
 /// The folder with the tenants' files.

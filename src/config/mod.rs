@@ -15,6 +15,7 @@ use crate::delivery::retention::Retention;
 use crate::delivery::window::QuietHours;
 use crate::{delivery, inbox, provider, report, sftp};
 
+mod account;
 mod check;
 mod file;
 mod hours;
@@ -22,8 +23,9 @@ mod keys;
 mod login;
 mod measure;
 mod problem;
+mod receiving;
 mod secret;
-mod sending;
+mod senders;
 mod shown;
 mod syntax;
 mod tenant;
@@ -33,6 +35,7 @@ mod tests;
 pub use check::{data_dir_at, load};
 pub use measure::{bytes_text, duration, duration_text};
 pub use problem::{Error, Place, Problem};
+pub use secret::read_secret;
 
 /// Everything the daemon needs to know, checked.
 #[derive(Clone, Debug)]
@@ -45,6 +48,8 @@ pub struct Config {
     pub gate: sftp::Gate,
     /// Where metrics and health are served; `None` when not wanted.
     pub admin_listen: Option<SocketAddr>,
+    /// Where providers call back; `None` when not wanted.
+    pub receipts_listen: Option<SocketAddr>,
     /// The tenants, by name.
     pub tenants: Vec<Tenant>,
     /// What the operator should know, as sentences: above all each setting that was given and has
@@ -69,6 +74,8 @@ pub struct Tenant {
     pub senders: Vec<delivery::Sender>,
     /// The folder with its template definitions; `None` when it uses none.
     pub templates_dir: Option<PathBuf>,
+    /// How often its templates are read from its provider; `None` when they are not.
+    pub sync_every: Option<Duration>,
     /// How its files are checked.
     pub rules: Rules,
     /// What it may put into its folder.
@@ -77,6 +84,8 @@ pub struct Tenant {
     pub duplicate_window: Duration,
     /// What is done where the right answer depends on its trade.
     pub policy: delivery::Policy,
+    /// How long a message that may have gone out is held, where something can settle it.
+    pub unknown_hold: Duration,
     /// The hours in which nothing of it is sent, but for messages that ignore them.
     pub quiet_hours: Arc<[QuietHours]>,
     /// How its files are taken.

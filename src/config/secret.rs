@@ -34,18 +34,46 @@ pub(super) fn secret(section: &Section<'_>, key: &str) -> Option<Secret> {
         let text = format!("{names} is open to every user of this machine; run `chmod o= {shown}`");
         section.note(key, text);
     }
-    let secret = text.trim();
+    match word(&text) {
+        Ok(secret) => Some(secret),
+        Err(why) => {
+            section.problem(key, format!("{names} {why}"));
+            None
+        }
+    }
+}
+
+/// The secret in a file, read again, or why there is none, said behind the file's name.
+pub fn read_secret(path: &Path) -> Result<Secret, String> {
+    let text = read(path).map_err(|error| why_unreadable(&error))?;
+    word(&text).map_err(str::to_owned)
+}
+
+/// The one word of a text.
+fn word(text: &str) -> Result<Secret, &'static str> {
+    let secret = bare(text);
     if secret.is_empty() {
-        section.problem(key, format!("{names} is empty; write the secret into it"));
-        return None;
+        return Err("is empty; write the secret into it");
     }
     if secret.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        let text =
-            format!("{names} holds more than one word; it takes the secret and nothing else");
-        section.problem(key, text);
-        return None;
+        return Err("holds more than one word; it takes the secret and nothing else");
     }
-    Some(Secret::new(secret))
+    Ok(Secret::new(secret))
+}
+
+/// The secret without what people copy with it: quotes, and the word that stands before it where
+/// it is shown.
+fn bare(text: &str) -> &str {
+    const WORDS: [&str; 3] = ["App ", "Bearer ", "AccessKey "];
+    let text = unquoted(text);
+    let word = WORDS.iter().find_map(|word| text.strip_prefix(word));
+    unquoted(word.unwrap_or(text))
+}
+
+fn unquoted(text: &str) -> &str {
+    let text = text.trim();
+    let inner = |quote| text.strip_prefix(quote)?.strip_suffix(quote);
+    inner('"').or_else(|| inner('\'')).unwrap_or(text).trim()
 }
 
 /// The certificate file that `key` names, checked to hold at least one.
@@ -80,4 +108,30 @@ fn read(path: &Path) -> io::Result<String> {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// People copy more than the secret; a word too much would stop every message of the tenant.
+    #[test]
+    fn what_is_copied_with_a_secret_is_left_out() {
+        for text in [
+            "k-1",
+            "k-1\n",
+            "App k-1",
+            "\"k-1\"",
+            " 'App k-1'\n",
+            "App \"k-1\"",
+            "Bearer k-1",
+            "AccessKey  k-1",
+        ] {
+            assert_eq!(bare(text), "k-1", "{text}");
+        }
+        for text in ["two words", "App", "\"", "it's"] {
+            assert_eq!(bare(text), text);
+        }
+        assert_eq!(bare("''"), "");
+    }
 }

@@ -1,5 +1,6 @@
 //! The settings as they are shown: names as in the files, defaults included, secrets left out.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -10,7 +11,9 @@ use crate::delivery::UnknownPolicy;
 use crate::delivery::retention::Retention;
 use crate::delivery::window::QuietHours;
 use crate::inbox::Trigger;
-use crate::provider::{Kind, Proxy};
+use crate::provider::botsquad::{AddressFormat, LanguageShape, Profile};
+use crate::provider::webex_connect::{Auth, NumberFormat};
+use crate::provider::{Account, Proxy, Secret};
 use crate::sftp::{self, Require};
 
 /// What stands in place of a secret.
@@ -30,6 +33,8 @@ struct Shown<'a> {
     sftp: ShownSftp,
     #[serde(skip_serializing_if = "Option::is_none")]
     admin: Option<Listen>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receipts: Option<Listen>,
     tenants: Vec<ShownTenant<'a>>,
 }
 
@@ -76,14 +81,173 @@ struct ShownProvider<'a> {
     base_url: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     access_token: Option<&'static str>,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    business_account_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     ca_file: Option<&'a PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     proxy: Option<String>,
+    #[serde(flatten)]
+    account: ShownAccount<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    bulk_max: Option<usize>,
+    app_secret: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verify_token: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receipts_secret: Option<&'static str>,
+}
+
+/// What one provider wants to know besides.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ShownAccount<'a> {
+    MetaCloud {
+        #[serde(skip_serializing_if = "str::is_empty")]
+        business_account_id: &'a str,
+        marketing_messages: &'static str,
+    },
+    Infobip {
+        bulk_max: usize,
+        auth: &'static str,
+        #[serde(skip_serializing_if = "str::is_empty")]
+        client_id: &'a str,
+        settle_by: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        notify_url: Option<&'static str>,
+    },
+    Bird {
+        workspace_id: &'a str,
+        template_version: &'a str,
+        template_values: &'static str,
+        idempotency_header: &'static str,
+        #[serde(skip_serializing_if = "str::is_empty")]
+        callback_url: &'a str,
+        callback_age_max: String,
+    },
+    WebexConnect {
+        number_format: &'static str,
+        auth: &'static str,
+        #[serde(skip_serializing_if = "str::is_empty")]
+        service_id: &'a str,
+    },
+    Botsquad {
+        bot_id: &'a str,
+        bulk_max: usize,
+        allow_braces: bool,
+        optout_pattern: &'a str,
+        poll_max: String,
+        profile: Box<ShownProfile<'a>>,
+    },
+    Sandbox {
+        bulk_max: usize,
+    },
+}
+
+impl<'a> ShownAccount<'a> {
+    fn of(account: &'a Account) -> Self {
+        match account {
+            Account::MetaCloud(own) => Self::MetaCloud {
+                business_account_id: &own.business_account_id,
+                marketing_messages: own.marketing.as_str(),
+            },
+            Account::Infobip(own) => Self::Infobip {
+                bulk_max: own.bulk_max,
+                auth: own.auth.as_str(),
+                client_id: own.auth.client_id(),
+                settle_by: own.settle_by.as_str(),
+                notify_url: (!own.notify_url.reveal().is_empty()).then_some(HIDDEN),
+            },
+            Account::Bird(own) => Self::Bird {
+                workspace_id: &own.workspace_id,
+                template_version: &own.template_version,
+                template_values: own.template_values.as_str(),
+                idempotency_header: own.idempotency_header_name(),
+                callback_url: &own.callback_url,
+                callback_age_max: duration_text(own.callback_age_max),
+            },
+            Account::WebexConnect(own) => {
+                let (auth, service_id) = match &own.auth {
+                    Auth::ServiceKey => ("service-key", ""),
+                    Auth::Jwt { service_id } => ("jwt", service_id.as_str()),
+                };
+                Self::WebexConnect {
+                    number_format: match own.number_format {
+                        NumberFormat::Digits => "digits",
+                        NumberFormat::Plus => "plus",
+                    },
+                    auth,
+                    service_id,
+                }
+            }
+            Account::Botsquad(own) => Self::Botsquad {
+                bot_id: &own.bot_id,
+                bulk_max: own.bulk_max,
+                allow_braces: own.allow_braces,
+                optout_pattern: own.optout_pattern.as_str(),
+                poll_max: duration_text(own.poll_max),
+                profile: Box::new(ShownProfile::of(&own.profile)),
+            },
+            Account::Sandbox(own) => Self::Sandbox {
+                bulk_max: own.bulk_max,
+            },
+        }
+    }
+}
+
+/// Where Botsquad's names and places are.
+#[derive(Serialize)]
+struct ShownProfile<'a> {
+    create_path: &'a str,
+    status_path: &'a str,
+    template_name_key: &'a str,
+    template_language_key: &'a str,
+    language_shape: &'static str,
+    user_address_key: &'a str,
+    user_address_format: &'static str,
+    user_params_key: &'a str,
+    id_pointers: &'a [String],
+    statuses_pointers: &'a [String],
+    failures_pointers: &'a [String],
+    statistics_pointers: &'a [String],
+    item_address_keys: &'a [String],
+    item_reason_keys: &'a [String],
+    item_details_keys: &'a [String],
+    status_map: BTreeMap<&'static str, &'a [String]>,
+}
+
+impl<'a> ShownProfile<'a> {
+    fn of(profile: &'a Profile) -> Self {
+        let map = &profile.status_map;
+        Self {
+            create_path: &profile.create_path,
+            status_path: &profile.status_path,
+            template_name_key: &profile.template_name_key,
+            template_language_key: &profile.template_language_key,
+            language_shape: match profile.language_shape {
+                LanguageShape::Plain => "plain",
+                LanguageShape::Code => "code",
+            },
+            user_address_key: &profile.user_address_key,
+            user_address_format: match profile.user_address_format {
+                AddressFormat::Plus => "plus",
+                AddressFormat::Digits => "digits",
+            },
+            user_params_key: &profile.user_params_key,
+            id_pointers: &profile.id_pointers,
+            statuses_pointers: &profile.statuses_pointers,
+            failures_pointers: &profile.failures_pointers,
+            statistics_pointers: &profile.statistics_pointers,
+            item_address_keys: &profile.item_address_keys,
+            item_reason_keys: &profile.item_reason_keys,
+            item_details_keys: &profile.item_details_keys,
+            status_map: BTreeMap::from([
+                ("pending", map.pending.as_slice()),
+                ("sent", &map.sent),
+                ("delivered", &map.delivered),
+                ("read", &map.read),
+                ("failed", &map.failed),
+                ("cancelled", &map.cancelled),
+            ]),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -97,6 +261,9 @@ struct ShownSender<'a> {
 struct ShownTemplates<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     dir: Option<&'a PathBuf>,
+    sync: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sync_every: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -106,6 +273,7 @@ struct ShownPolicy {
     strict: bool,
     invalid_max: f64,
     unknown: UnknownPolicy,
+    unknown_hold: String,
     duplicate_window: String,
     default_validity: String,
     default_validity_authentication: String,
@@ -168,6 +336,7 @@ impl<'a> Shown<'a> {
                 proxy_from: texts(&config.gate.proxy_from),
             },
             admin: config.admin_listen.map(listen),
+            receipts: config.receipts_listen.map(listen),
             tenants: config.tenants.iter().map(ShownTenant::of).collect(),
         }
     }
@@ -176,21 +345,20 @@ impl<'a> Shown<'a> {
 impl<'a> ShownTenant<'a> {
     fn of(tenant: &'a Tenant) -> Self {
         let provider = &tenant.provider;
-        let token = provider.access_token.reveal();
+        let hidden = |secret: &Secret| (!secret.reveal().is_empty()).then_some(HIDDEN);
         Self {
             name: tenant.name.as_str(),
             logins: tenant.logins.iter().map(ShownLogin::of).collect(),
             provider: ShownProvider {
-                kind: match provider.kind {
-                    Kind::MetaCloud => "meta-cloud",
-                    Kind::Sandbox => "sandbox",
-                },
+                kind: provider.kind().as_str(),
                 base_url: &provider.base_url,
-                access_token: (!token.is_empty()).then_some(HIDDEN),
-                business_account_id: &provider.business_account_id,
+                access_token: hidden(&provider.access_token),
                 ca_file: provider.ca_file.as_ref(),
                 proxy: provider.proxy.as_ref().map(Proxy::shown),
-                bulk_max: (provider.kind == Kind::Sandbox).then_some(provider.bulk_max),
+                account: ShownAccount::of(&provider.account),
+                app_secret: hidden(&provider.callbacks.app_secret),
+                verify_token: hidden(&provider.callbacks.verify_token),
+                receipts_secret: hidden(&provider.callbacks.path),
             },
             senders: tenant
                 .senders
@@ -203,6 +371,8 @@ impl<'a> ShownTenant<'a> {
                 .collect(),
             templates: ShownTemplates {
                 dir: tenant.templates_dir.as_ref(),
+                sync: tenant.sync_every.is_some(),
+                sync_every: tenant.sync_every.map(duration_text),
             },
             policy: ShownPolicy::of(tenant),
             limits: ShownLimits::of(tenant),
@@ -251,6 +421,7 @@ impl ShownPolicy {
             strict: rules.strict,
             invalid_max: rules.invalid_max,
             unknown: tenant.policy.unknown,
+            unknown_hold: duration_text(tenant.unknown_hold),
             duplicate_window: duration_text(tenant.duplicate_window),
             default_validity: duration_text(rules.default_validity),
             default_validity_authentication: duration_text(rules.default_validity_authentication),
@@ -321,7 +492,8 @@ mod tests {
     #[test]
     fn secrets_are_hidden_in_both_forms() {
         let mut config = example();
-        config.tenants[0].provider.access_token = crate::provider::Secret::new("EAAGhunter2");
+        config.tenants[0].provider.access_token = Secret::new("EAAGhunter2");
+        config.tenants[0].provider.callbacks.app_secret = Secret::new("hunter2");
         let shown = Shown::of(&config);
         let as_toml = toml::to_string(&shown).expect("TOML");
         let as_json = serde_json::to_value(&shown).expect("JSON");

@@ -1,8 +1,9 @@
 //! One tenant's file becomes its settings. Who may log in is for `login` to read, and how messages
-//! leave for `sending`.
+//! leave for `account` and `senders`.
 
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Tenant;
@@ -11,19 +12,24 @@ use super::hours;
 use super::keys;
 use super::login::{self, Users};
 use super::problem::Findings;
-use super::sending;
+use super::{account, senders};
 use crate::batch::read::{Limits, PhoneCheck, Rules};
+use crate::batch::terms::Terms;
 use crate::batch::window::Zone;
 use crate::batch::{Phone, TenantName};
 use crate::delivery::retention::Retention;
 use crate::delivery::{self, UnknownPolicy};
 use crate::inbox::{self, Trigger};
+use crate::provider::{self, Account};
 use crate::report;
 use crate::sftp::{self, CONNECTIONS_MAX, TENANT_SESSIONS_MAX};
 
 const DAY: Duration = Duration::from_hours(24);
 /// How long things may be kept or remembered.
 const KEPT: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(3650 * 24);
+/// How long a message may be held that may have gone out: providers bring receipts for a week.
+const HOLD: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(7 * 24);
+const UNKNOWN_HOLD: Duration = Duration::from_mins(15);
 /// How long a message may wait: the contract lets nothing be planned further ahead.
 const VALIDITY: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(35 * 24);
 const TIB: u64 = 1 << 40;
@@ -36,6 +42,9 @@ const ROWS: RangeInclusive<u64> = 1..=1_000_000_000;
 const FILES: RangeInclusive<u64> = 1..=10_000_000;
 /// Bounds of the quotas and waits that change nothing in this version.
 const QUOTA: RangeInclusive<u64> = 1..=1_000_000_000;
+/// How often templates are read from a provider.
+const SYNC_EVERY: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24);
+const SYNC_EVERY_DEFAULT: Duration = Duration::from_mins(15);
 const SETTLE_MS: RangeInclusive<u64> = 0..=3_600_000;
 
 /// Reads a tenant's file; `None` when it could not be taken apart. The settings can be relied on
@@ -53,8 +62,8 @@ pub(super) fn read(
         return None;
     }
     let top = Section::top(&file, &document);
-    let provider = sending::provider(&top.section("provider"));
-    let senders = sending::senders(&top, provider.kind);
+    let provider = account::provider(&top.section("provider"));
+    let senders = senders::senders(&top, provider.kind());
     let policy = top.section("policy");
     let unknown = policy.word(
         "unknown",
@@ -69,6 +78,7 @@ pub(super) fn read(
         &top,
         senders.iter().map(|sender| sender.number.clone()).collect(),
         time_zone.clone(),
+        provider.terms(),
     );
     Some(Tenant {
         logins: login::logins(&top, &name, users),
@@ -76,10 +86,14 @@ pub(super) fn read(
         sessions_max: sessions_max(&top.section("limits")),
         rules,
         templates_dir: templates_dir(&top.section("templates")),
+        sync_every: sync_every(&top, &provider),
         duplicate_window: policy.duration("duplicate_window", KEPT).unwrap_or(2 * DAY),
         policy: delivery::Policy {
             unknown: unknown.unwrap_or_default(),
         },
+        unknown_hold: policy
+            .duration("unknown_hold", HOLD)
+            .unwrap_or(UNKNOWN_HOLD),
         quiet_hours: hours::quiet_hours(&policy, &time_zone).into(),
         inbox: taking(&policy),
         results: results(&top.section("results")),
@@ -102,9 +116,6 @@ pub(super) fn retention(section: &Section<'_>, shared: Retention) -> Retention {
 }
 
 fn templates_dir(section: &Section<'_>) -> Option<PathBuf> {
-    if section.flag("sync") == Some(true) {
-        section.note_idle("sync", "templates are read from `dir` only");
-    }
     let dir = section.path("dir")?;
     if !dir.is_dir() {
         let (full, shown) = (section.full("dir"), dir.display());
@@ -114,7 +125,32 @@ fn templates_dir(section: &Section<'_>) -> Option<PathBuf> {
     Some(std::path::absolute(&dir).unwrap_or(dir))
 }
 
-fn rules(top: &Section<'_>, senders: Vec<Phone>, time_zone: Zone) -> Rules {
+/// How often templates are read from the provider.
+fn sync_every(top: &Section<'_>, provider: &provider::Settings) -> Option<Duration> {
+    let section = top.section("templates");
+    let every = section
+        .duration("sync_every", SYNC_EVERY)
+        .unwrap_or(SYNC_EVERY_DEFAULT);
+    if section.flag("sync") != Some(true) {
+        return None;
+    }
+    match &provider.account {
+        Account::MetaCloud(own) if own.business_account_id.is_empty() => {
+            let cure = "write the id of the account that owns the templates, which stands beside \
+                        its name in the provider's console";
+            top.section("provider").require("business_account_id", cure);
+        }
+        Account::MetaCloud(_) | Account::Infobip(_) | Account::Bird(_) => {}
+        Account::WebexConnect(_) | Account::Botsquad(_) | Account::Sandbox(_) => {
+            let why = format!("{} has no list of templates", provider.kind().as_str());
+            section.note_idle("sync", &why);
+            return None;
+        }
+    }
+    Some(every)
+}
+
+fn rules(top: &Section<'_>, senders: Vec<Phone>, time_zone: Zone, terms: Arc<dyn Terms>) -> Rules {
     let policy = top.section("policy");
     let phone_check = policy.word(
         "phone_check",
@@ -139,6 +175,7 @@ fn rules(top: &Section<'_>, senders: Vec<Phone>, time_zone: Zone) -> Rules {
         default_validity_authentication: validity("default_validity_authentication")
             .unwrap_or(otherwise.default_validity_authentication),
         time_zone,
+        terms,
         limits: limits(&top.section("limits")),
     }
 }
@@ -183,7 +220,7 @@ fn quota(section: &Section<'_>, upload_bytes_max: u64) -> sftp::Quota {
 /// What changes nothing in this version is held to its form all the same, so that a file that is
 /// good today is good when it does.
 fn read_idle_policy(policy: &Section<'_>) {
-    for key in ["session_window", "unknown_hold", "delivery_window"] {
+    for key in ["session_window", "delivery_window"] {
         policy.duration(key, KEPT);
     }
 }

@@ -151,11 +151,18 @@ fn the_examples_show_every_setting_with_its_default() {
         assert_eq!(settings_in(&text), known, "{}", path.display());
         fs::write(&path, text).expect("written");
     }
+    for name in ["app-secret", "verify-token", "receipts-secret"] {
+        let path = folder.path().join(format!("tenants.d/acme.{name}"));
+        fs::write(path, "b8f0e2d7c1a94e5f8a3b6c7d").expect("written");
+    }
     let full = load(&main);
     let full = full.map_err(|error| error.lines()).expect("no problem");
-    // What has no default is written out in both; so nothing may differ but the notes.
+    // What has no default is written out in both; so nothing may differ but the notes, and
+    // callbacks, which are not taken by default.
     let [shipped, full] = [shipped, full].map(|mut config| {
         config.notes.clear();
+        config.receipts_listen = None;
+        config.tenants[0].provider.callbacks = provider::CallbackSecrets::default();
         format!("{config:#?}")
     });
     assert_eq!(shipped, full);
@@ -166,7 +173,7 @@ fn the_examples_show_every_setting_with_its_default() {
 fn what_has_no_effect_is_noted_with_its_place() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let main = folder.path().join("dropcast.toml");
-    let text = "data_dir = \"data\"\n[receipts]\nlisten = \"127.0.0.1:9080\"\n";
+    let text = "data_dir = \"data\"\n[admin]\napi_token_file = \"a.token\"\n";
     fs::write(&main, text).expect("written");
     let config = load(&main).expect("no problem");
     let path = main.display();
@@ -178,8 +185,8 @@ fn what_has_no_effect_is_noted_with_its_place() {
                 folder.path().join("tenants.d").display()
             ),
             format!(
-                "`receipts.listen` in {path}:3 has no effect in this version: delivery receipts \
-                 are not received"
+                "`admin.api_token_file` in {path}:3 has no effect in this version: only health \
+                 and metrics are served"
             ),
         ]
     );
@@ -204,6 +211,16 @@ fn good_settings_arrive_as_written() {
         panic!("two tenants");
     };
     assert_eq!(acme.provider.access_token.reveal(), "EAAGtoken");
+    assert_eq!(
+        config.receipts_listen.map(|listen| listen.port()),
+        Some(9080)
+    );
+    let callbacks = &acme.provider.callbacks;
+    assert_eq!(callbacks.app_secret.reveal(), "hunter2");
+    assert_eq!(callbacks.verify_token.reveal(), "hunter2-token");
+    assert_eq!(callbacks.path.reveal(), "b8f0e2d7c1a94e5f8a3b6c7d");
+    assert_eq!(acme.unknown_hold, Duration::from_mins(2));
+    assert_eq!(tiny.unknown_hold, Duration::from_mins(15));
     assert_eq!(acme.provider.base_url, "http://127.0.0.1:8080/v25.0");
     assert_eq!(acme.senders[0].provider_id, "106540352242922");
     assert!((acme.senders[0].messages_per_second - 0.5).abs() < f64::EPSILON);
@@ -240,7 +257,36 @@ fn good_settings_arrive_as_written() {
     assert!(acme.results.csv && acme.results.gzip);
     assert_eq!(acme.retention.results, Duration::from_hours(7 * 24));
     assert_eq!(acme.retention.processed, Duration::from_hours(1));
-    assert_eq!(tiny.provider.kind, provider::Kind::Sandbox);
+    assert_eq!(tiny.provider.kind(), crate::provider::Kind::Sandbox);
     assert_eq!(tiny.senders[0].provider_id, "15550002222");
     assert_eq!(tiny.retention.results, Duration::from_hours(90 * 24));
+}
+
+/// A token that leaves without encryption is read by whoever stands between.
+#[test]
+fn tokens_leave_encrypted_or_not_at_all() {
+    use crate::provider::Kind;
+    for kind in Kind::ALL {
+        for (url, is_told) in [
+            ("http://api.example", true),
+            ("http://10.0.0.7:8080", true),
+            ("ftp://127.0.0.1", true),
+            ("https://api.example", false),
+            ("http://127.0.0.1:9090/v25.0", false),
+            ("http://[::1]:9090", false),
+            ("http://localhost:9090", false),
+        ] {
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            let tenants = folder.path().join("tenants.d");
+            fs::create_dir(&tenants).expect("made");
+            let top = format!("data_dir = \"{}\"\n", folder.path().display());
+            fs::write(folder.path().join("dropcast.toml"), top).expect("written");
+            let kind = kind.as_str();
+            let tenant = format!("[provider]\nkind = \"{kind}\"\nbase_url = \"{url}\"\n");
+            fs::write(tenants.join("acme.toml"), tenant).expect("written");
+            let told = said(folder.path());
+            let told = told.contains("would send the access token unprotected");
+            assert_eq!(told, is_told, "{kind} {url}");
+        }
+    }
 }

@@ -3,9 +3,9 @@
 //! What goes next, and what an outcome means, is [`Sending`]'s to decide; this loop does what it
 //! says and tells it how that went. A request leaves once its intents are on disk, and gives its
 //! permits back once its outcomes are: what a crash leaves open is never more than the permits that
-//! were out.
+//! were out. `handing` lets a request leave, `telling` says to others how it stands.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -17,19 +17,22 @@ use tokio_util::task::TaskTracker;
 use super::outlet::{Outlet, steady_since};
 use super::sight::Sight;
 use super::steering::Steering;
-use super::{Alarm, journal, lock};
+use super::uploading::{Readiness, Uploading};
+use super::{Alarm, journal};
 use crate::admin::Figures;
+use crate::batch::content::MediaFile;
 use crate::batch::{BatchId, Moment, Phone, TenantName};
 use crate::clock;
 use crate::crash;
 use crate::delivery::breaker::Gate;
-use crate::delivery::sending::{
-    Action, Bar, Going, Item, Notice, Now, PERMITS, Read, Sending, Verdict,
-};
+use crate::delivery::sending::{Action, Going, Item, Now, PERMITS, Read, Sending, Verdict};
 use crate::delivery::steering::Subject;
-use crate::delivery::view::Views;
-use crate::delivery::{Attempt, Outcome, State, Step};
-use crate::store::{Age, Error, Looked, Store};
+use crate::delivery::{Attempt, Outcome, Step};
+use crate::store::{Age, Error, Finish, Looked, MediaKey, Store};
+use handing::{Sender, outcome_word};
+
+mod handing;
+mod telling;
 
 /// How long the loop sleeps when nothing nudges it.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -43,6 +46,12 @@ const RESTS: u32 = 20;
 
 /// What may have ended the last run is tried again in a run that has lived so long.
 const CALM: Duration = Duration::from_secs(2);
+
+/// How long a lane waits for its files before it is looked whether they have come unheard.
+const FILES_LOOK_MS: i64 = 3_000;
+
+/// Messages behind one that waits for a file whose own files are uploaded with it.
+const FILES_AHEAD: usize = 16;
 
 /// How long attempts under way may take to end when the daemon stops. With the last reports after
 /// it, a stop stays within ten seconds.
@@ -70,6 +79,7 @@ pub(super) struct Dispatch {
     pub(super) steering: Arc<Steering>,
     pub(super) sight: Arc<Sight>,
     pub(super) outlets: BTreeMap<TenantName, Arc<Outlet>>,
+    pub(super) uploading: Uploading,
     pub(super) figures: Arc<Figures>,
     /// Nudged when a batch was admitted.
     pub(super) admitted: Arc<Notify>,
@@ -94,6 +104,8 @@ enum Event {
     Gone(BatchId),
     /// What waited of it is due.
     Hastened(Subject),
+    /// A file of this tenant's is at the provider, or will not be.
+    FileCame(TenantName),
     Failed(Error),
 }
 
@@ -183,9 +195,22 @@ struct Desk {
     steered: u64,
     /// Senders that the operator has made slower.
     limited: HashSet<(TenantName, Phone)>,
+    /// The state of templates that is in force here, and those that are withheld for it.
+    approved: u64,
+    withheld: BTreeSet<Gate>,
 }
 
 impl Dispatch {
+    /// What is to be heard of a batch of which nothing could begin, if it is not being sent any
+    /// more: it may have been cancelled.
+    async fn gone(&self, batch: BatchId) -> Option<Event> {
+        match self.store.plan(batch.clone()).await {
+            Ok(Some(_)) => None,
+            Ok(None) => Some(Event::Gone(batch)),
+            Err(error) => Some(Event::Failed(error)),
+        }
+    }
+
     /// Sends until stopped, then waits for what is under way. Returns how many attempts had not
     /// ended by then.
     pub(super) async fn run(self) -> Result<usize, Error> {
@@ -203,6 +228,7 @@ impl Dispatch {
             desk.sending.heed_room(this.store.has_room());
             desk.steer();
             desk.keep_bars().await?;
+            desk.heed_approvals();
             let again = desk.work();
             if tells.is_due() {
                 desk.tell(&mut tells).await?;
@@ -258,6 +284,8 @@ impl Desk {
             gathered: Gathered::default(),
             steered: 0,
             limited: HashSet::new(),
+            approved: 0,
+            withheld: BTreeSet::new(),
         }
     }
 
@@ -353,13 +381,43 @@ impl Desk {
         self.limited = limited;
     }
 
+    /// Withholds what is sent with templates that their providers would refuse.
+    fn heed_approvals(&mut self) {
+        let dispatch = Arc::clone(&self.dispatch);
+        let approvals = dispatch.steering.approvals();
+        let version = approvals.version();
+        if std::mem::replace(&mut self.approved, version) == version {
+            return;
+        }
+        let now = clock::now();
+        let gates = self.sending.template_gates();
+        for gate in gates.union(&self.withheld.clone()) {
+            match (gate, approvals.obstacle(gate)) {
+                (Gate::Template(tenant, ..), Some((reason, lasts))) => {
+                    let lasts_ms = i64::try_from(lasts.as_millis()).unwrap_or(i64::MAX);
+                    let until = now.plus_ms(lasts_ms);
+                    self.sending.withhold(tenant, gate, &reason, until);
+                    self.withheld.insert(gate.clone());
+                }
+                _ if self.withheld.remove(gate) => self.sending.release(gate),
+                // An answer has shut it, and the provider says otherwise since.
+                _ if approvals.knows(gate) => self.sending.probe_soon(gate, self.now()),
+                _ => {}
+            }
+        }
+    }
+
     /// Does all that is to be done, and says when there is more to do.
     fn work(&mut self) -> Option<Duration> {
         let (actions, again) = self.sending.poll(self.now());
-        let mut begins = Vec::new();
+        let (mut begins, mut waits) = (Vec::new(), Vec::new());
         for action in actions {
             match action {
-                Action::Begin(going) => begins.push(going),
+                Action::Begin(going) => match self.dispatch.uploading.look(&going, clock::now()) {
+                    Readiness::Ready => begins.push(going),
+                    Readiness::Waits(files) => waits.push((going, files)),
+                    Readiness::Ended(outcomes) => self.end_unsent(going, outcomes),
+                },
                 Action::Read(read) => self.read(read),
                 Action::ReadDue { batch, limit } => self.read_due(batch, limit),
                 Action::Expire(batch, attempts) => self.expire(batch, attempts),
@@ -369,10 +427,91 @@ impl Desk {
         if !begins.is_empty() {
             self.begin(begins);
         }
+        // Permits are free again: it is looked at once who else may have them.
+        let again = if waits.is_empty() {
+            again
+        } else {
+            Some(self.now().steady)
+        };
+        // Those that were first go back last, to be first again.
+        for (going, files) in waits.into_iter().rev() {
+            self.wait_for_files(going, files);
+        }
         for notice in self.sending.notices() {
             self.note(&notice);
         }
         again
+    }
+
+    /// Has the files of a request uploaded, with some of those that come after it, and puts it
+    /// back until then.
+    fn wait_for_files(&mut self, going: Going, mut files: Vec<MediaFile>) {
+        let behind = self.sending.behind_going(&going, FILES_AHEAD);
+        files.extend(behind.flat_map(|message| message.content.files().cloned()));
+        for file in files {
+            let whose = (&going.tenant, &going.from);
+            if let Some(key) = self.dispatch.uploading.begin(whose, &file) {
+                self.bring(key, file);
+            }
+        }
+        let now = self.now();
+        let until = now.wall.plus_ms(FILES_LOOK_MS);
+        self.sending.put_back(going, until, now);
+    }
+
+    fn bring(&self, key: MediaKey, file: MediaFile) {
+        let dispatch = Arc::clone(&self.dispatch);
+        self.task(async move {
+            let tenant = key.tenant.clone();
+            let outlet = dispatch.outlets.get(&tenant).map(AsRef::as_ref);
+            match dispatch.uploading.bring(outlet, key, file).await {
+                Ok(()) => Event::FileCame(tenant),
+                Err(error) => Event::Failed(error),
+            }
+        });
+    }
+
+    /// Records what becomes of a request that cannot leave because of its files: it begins and ends
+    /// in one, so that nobody takes it for sent in between.
+    fn end_unsent(&mut self, going: Going, outcomes: Vec<Outcome>) {
+        let now = self.now();
+        let mut verdicts = Vec::new();
+        for (item, outcome) in going.items.iter().zip(outcomes) {
+            let figures = &self.dispatch.figures;
+            figures.outcome(&going.tenant, outcome_word(&outcome));
+            let (times, share) = ((now, now), fastrand::f64());
+            verdicts.push(self.sending.judge(&going, item, outcome, times, share));
+        }
+        let mut end = Recorded {
+            going,
+            again: Vec::new(),
+            closed: 0,
+        };
+        let (dispatch, events) = (Arc::clone(&self.dispatch), self.events.clone());
+        let alarm = self.dispatch.alarm.clone();
+        self.tasks.spawn(async move {
+            let _alarm = alarm;
+            let steps: Vec<Step> = verdicts.iter().map(|it| it.step.clone()).collect();
+            let ended = dispatch.store.end_unsent(verdicts, clock::now()).await;
+            let begun = match ended {
+                Ok(begun) => begun,
+                Err(error) => return drop(events.send(Event::Failed(error)).await),
+            };
+            for (step, _) in steps.iter().zip(&begun).filter(|(_, begun)| **begun) {
+                match step {
+                    Step::Again { not_before, .. } => end.again.push(*not_before),
+                    Step::Done { .. } => end.closed += 1,
+                }
+            }
+            dispatch.changed.notify_one();
+            let batch = end.going.batch.clone();
+            drop(events.send(Event::Recorded(vec![end])).await);
+            if !begun.contains(&true)
+                && let Some(gone) = dispatch.gone(batch).await
+            {
+                drop(events.send(gone).await);
+            }
+        });
     }
 
     fn read(&self, read: Read) {
@@ -411,12 +550,13 @@ impl Desk {
         let dispatch = Arc::clone(&self.dispatch);
         self.task(async move {
             match dispatch.store.finish(batch.clone(), clock::now()).await {
-                Ok(is_done) => {
-                    if is_done {
+                Ok(finish) => {
+                    if finish == Finish::Finished {
                         journal::finished(&batch);
-                        dispatch.changed.notify_one();
                     }
-                    Event::Finished(batch, is_done)
+                    dispatch.changed.notify_one();
+                    // What is only held of a batch is none of the sending's.
+                    Event::Finished(batch, finish != Finish::NotYet)
                 }
                 Err(error) => Event::Failed(error),
             }
@@ -512,6 +652,7 @@ impl Desk {
                     self.sending.finished(&batch, true, now);
                 }
                 Event::Hastened(subject) => self.sending.hasten(&subject, now),
+                Event::FileCame(tenant) => self.sending.files_came(&tenant),
                 Event::Failed(error) => return Err(error),
             }
         }
@@ -597,198 +738,6 @@ impl Desk {
             Event::Recorded(ends)
         });
     }
-
-    /// Tells why batches stand still, and keeps what senders have learned.
-    async fn tell(&mut self, tells: &mut Round) -> Result<(), Error> {
-        let begun = clock::steady();
-        let now = self.now();
-        *lock(&self.dispatch.held) = self.sending.held(now);
-        let mut views = self.sending.views(now);
-        self.name_limits(&mut views);
-        self.count(&views);
-        self.dispatch.sight.show(views);
-        for batch in self.sending.without_sender() {
-            if self.without_sender.insert(batch.clone()) {
-                journal::sender_missing(&batch);
-            }
-        }
-        for (tenant, number, rate) in self.sending.learned() {
-            let key = (tenant.clone(), number.clone());
-            if self.rates.get(&key).copied() != rate {
-                match rate {
-                    Some(rate) => drop(self.rates.insert(key, rate)),
-                    None => drop(self.rates.remove(&key)),
-                }
-                self.dispatch.store.learn_rate(tenant, number, rate).await?;
-            }
-        }
-        tells.done(begun);
-        Ok(())
-    }
-
-    /// Counts what stands against sending, and what waits.
-    fn count(&self, views: &Views) {
-        let figures = &self.dispatch.figures;
-        let breakers = |kind| {
-            let is_it = |bar: &&Bar| match bar {
-                Bar::Breaker(gate) => gate.kind() == kind,
-                Bar::Rest(..) => false,
-            };
-            views.bars.iter().filter(is_it).count()
-        };
-        for kind in Gate::KINDS {
-            figures.open(kind, breakers(kind));
-        }
-        let rests = |bar: &&Bar| matches!(bar, Bar::Rest(..));
-        figures.resting(views.bars.iter().filter(rests).count());
-        figures.waiting(self.sending.waiting());
-    }
-
-    /// Says which rates are whose: the loop knows only the lowest.
-    fn name_limits(&self, views: &mut Views) {
-        let limits = self.dispatch.steering.limits();
-        for (sender, view) in &mut views.senders {
-            let outlet = self.dispatch.outlets.get(&sender.0);
-            if let Some(set) = outlet.and_then(|outlet| outlet.rate(&sender.1)) {
-                view.configured_rate = set;
-            }
-            view.operators_rate = limits.get(sender).copied();
-        }
-    }
-
-    fn note(&self, notice: &Notice) {
-        match notice {
-            Notice::Opened(tenant, gate, open) => {
-                let wait = open.until.as_millis() - clock::now().as_millis();
-                let seconds = u64::try_from(wait / 1_000).unwrap_or(0);
-                journal::held(tenant, &self.named(gate), &open.reason, seconds);
-            }
-            Notice::Closed(gate) => {
-                let whose = gate.tenant().map(|tenant| format!("tenant {tenant}: "));
-                let whose = whose.unwrap_or_default();
-                journal::released(&format!("{whose}{}", self.named(gate)));
-                self.hasten(self.sending.behind(gate));
-            }
-            Notice::Throttled {
-                tenant,
-                number,
-                rate,
-                rest,
-                reason,
-            } => {
-                let scope = self.sender_named(tenant, number);
-                journal::throttled(tenant, &scope, (*rate, rest.as_secs()), reason);
-            }
-        }
-    }
-
-    /// What a breaker stands before, as the journal may tell it: never a number.
-    fn named(&self, gate: &Gate) -> String {
-        match gate {
-            Gate::Endpoint(address) => format!("endpoint {address}"),
-            Gate::Template(_, name, language) => format!("template {name} ({language})"),
-            Gate::Credential(_) => gate.kind().into(),
-            Gate::Sender(tenant, number) => self.sender_named(tenant, number),
-        }
-    }
-
-    fn sender_named(&self, tenant: &TenantName, number: &Phone) -> String {
-        let outlet = self.dispatch.outlets.get(tenant);
-        let name = outlet.and_then(|outlet| outlet.sender_named(number));
-        name.unwrap_or_else(|| "a sender".into())
-    }
-}
-
-/// Lets requests leave and brings their answers.
-#[derive(Clone)]
-struct Sender {
-    dispatch: Arc<Dispatch>,
-    events: mpsc::Sender<Event>,
-    under_way: Arc<AtomicUsize>,
-    epoch: Instant,
-}
-
-impl Sender {
-    fn now(&self) -> Now {
-        Now {
-            steady: steady_since(self.epoch),
-            wall: clock::now(),
-        }
-    }
-
-    async fn send(self, mut going: Going, begun: Vec<bool>) {
-        let outlet = self.dispatch.outlets.get(&going.tenant).map(Arc::clone);
-        let all = going.items.len();
-        let mut of_begun = begun.iter();
-        let lost: Vec<Item> = going
-            .items
-            .extract_if(.., |_| !of_begun.next().copied().unwrap_or(false))
-            .collect();
-        let request = outlet.as_ref().filter(|_| !going.items.is_empty());
-        let request = request.and_then(|outlet| Some((outlet, outlet.request(&going)?)));
-        let Some((outlet, request)) = request else {
-            let batch = going.batch.clone();
-            going.items.extend(lost);
-            self.under_way.fetch_sub(all, Ordering::AcqRel);
-            let end = Recorded {
-                going,
-                again: Vec::new(),
-                closed: 0,
-            };
-            drop(self.events.send(Event::Recorded(vec![end])).await);
-            // It may have been cancelled.
-            let gone = match self.dispatch.store.plan(batch.clone()).await {
-                Ok(Some(_)) => return,
-                Ok(None) => Event::Gone(batch),
-                Err(error) => Event::Failed(error),
-            };
-            return drop(self.events.send(gone).await);
-        };
-        if crash::fault("outcome-early") {
-            let accept = |attempt: Attempt| Verdict {
-                step: Step::Done {
-                    state: State::Accepted,
-                    provider_id: attempt.id().to_string(),
-                    reason: None,
-                    in_row: false,
-                },
-                attempt,
-            };
-            let early = going.attempts().into_iter().map(accept).collect();
-            drop(self.dispatch.store.record(early, clock::now()).await);
-        }
-        let figures = &self.dispatch.figures;
-        figures.attempt_began(going.items.len());
-        let leaves = Mutex::new(self.now());
-        let may_leave = async {
-            outlet.may_leave(&going, || steady_since(self.epoch)).await;
-            *lock(&leaves) = self.now();
-            crash::point("send-begun");
-        };
-        let reply = outlet.send(&request, may_leave).await;
-        let left_at = *lock(&leaves);
-        let took = self.now().steady.saturating_sub(left_at.steady);
-        figures.attempt_ended(going.items.len(), took);
-        crash::point("send-answered");
-        let outcomes = outlet.outcomes(&reply, &going);
-        for (item, outcome) in going.items.iter().zip(&outcomes) {
-            let word = outcome_word(outcome);
-            figures.outcome(outlet.tenant(), word);
-            if journal::tells_attempts() {
-                journal::attempted(&item.attempt(&going.batch).id(), word);
-            }
-        }
-        let mut begun = vec![true; going.items.len()];
-        begun.extend(lost.iter().map(|_| false));
-        going.items.extend(lost);
-        let answered = Answered {
-            going,
-            begun,
-            outcomes,
-            left_at,
-        };
-        drop(self.events.send(Event::Answered(Box::new(answered))).await);
-    }
 }
 
 /// What cannot be read from the store may be readable later; a writer that failed ends the daemon
@@ -799,13 +748,4 @@ fn told(batch: &BatchId, error: Error) -> Result<(), Error> {
         return Ok(());
     }
     Err(error)
-}
-
-fn outcome_word(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Accepted { .. } => "accepted",
-        Outcome::Refused { .. } => "refused",
-        Outcome::Deferred { .. } => "deferred",
-        Outcome::Unclear { .. } => "unclear",
-    }
 }

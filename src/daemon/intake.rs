@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use super::checking::{self, Checked, Keep, Wanted};
 use super::checksums;
+use super::media::MediaSpool;
 use super::templates::Shelf;
 use super::{Alarm, journal, lock};
 use crate::admin::Figures;
@@ -63,6 +64,8 @@ pub(super) struct Desk {
     pub(super) shelf: Shelf,
     /// Its root, in which its folders lie.
     pub(super) root: PathBuf,
+    /// Where the files are kept that its messages need.
+    pub(super) media: Arc<MediaSpool>,
     /// How its files are taken from there.
     pub(super) inbox: inbox::Settings,
     /// Whether its drop folders are worth a look before their time.
@@ -523,9 +526,12 @@ fn check_and_keep(
     stop: &CancellationToken,
 ) -> Result<Checked, Error> {
     let templates = desk.shelf.templates()?;
+    // What it comes upon stays at least until it is kept who needs it.
+    let sight = desk.media.sight(&arrival.tenant, &desk.root);
     let checker = Checker {
         rules: &desk.rules,
         templates: &templates,
+        files: &sight,
         received_at: arrival.received_at,
     };
     let NameKind::Batch { container, .. } = NameKind::of(&arrival.name) else {
@@ -558,6 +564,7 @@ fn check_and_keep(
     };
     let found = checking::check(&open, arrival.size_bytes, container, checker, &mut keep)?;
     runtime.block_on(keeping.finish())?;
+    sight.failed()?;
     Ok(found)
 }
 

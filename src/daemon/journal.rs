@@ -30,6 +30,43 @@ pub fn noted(note: &str) {
     warn!("{note}");
 }
 
+/// The file of a tenant's secret was changed.
+pub fn secret_replaced(tenant: &TenantName) {
+    info!(tenant.name = %tenant, "what lets in the requests of tenant {tenant} was read again from its file");
+}
+
+/// The file of a tenant's secret cannot be used any more.
+pub fn secret_unusable(tenant: &TenantName, why: &str) {
+    warn!(tenant.name = %tenant, "what lets in the requests of tenant {tenant} stays as it was, though its file {why}");
+}
+
+/// The provider gave a tenant another token.
+pub fn token_renewed(tenant: &TenantName, seconds: u64) {
+    info!(tenant.name = %tenant, seconds, "tenant {tenant} has another token for {seconds} s");
+}
+
+/// The provider gave a tenant no token; it is asked again.
+pub fn token_refused(tenant: &TenantName, reason: &Reason) {
+    let code = &reason.code;
+    warn!(tenant.name = %tenant, reason = %code, "tenant {tenant} gets no token and asks again: {}", reason.title);
+}
+
+/// A tenant's templates were read from its provider, and differ from those before.
+pub fn templates_pulled(tenant: &TenantName, count: usize) {
+    info!(tenant.name = %tenant, count, "tenant {tenant} has {count} templates at its provider");
+}
+
+/// A tenant's templates could not be read from its provider; those that were known stay.
+pub fn templates_not_pulled(tenant: &TenantName, reason: &Reason) {
+    let code = &reason.code;
+    warn!(tenant.name = %tenant, reason = %code, "the templates of tenant {tenant} stay as they were, because they could not be read: {}", reason.title);
+}
+
+/// What was read from a tenant's provider could not be written down.
+pub fn templates_not_kept(tenant: &TenantName, why: &std::io::Error) {
+    warn!(tenant.name = %tenant, "the templates of tenant {tenant} stay as they were, because they could not be written down: {why}");
+}
+
 /// A template definition cannot be used.
 pub fn template_unusable(tenant: &TenantName, file: &str, why: &str) {
     warn!(tenant.name = %tenant, "template definition {file} of tenant {tenant} cannot be used: {why}");
@@ -181,6 +218,24 @@ pub fn attempted(attempt: &crate::delivery::AttemptId, outcome: &str) {
     debug!(attempt.id = %attempt, outcome, "attempt {attempt}: {outcome}");
 }
 
+/// A message whose answer never came is settled.
+pub fn settled(attempt: &crate::delivery::AttemptId, state: &str, by: &str) {
+    debug!(attempt.id = %attempt, state, by, "attempt {attempt} is {state}, by {by}");
+}
+
+/// Nothing has said in time what became of these.
+pub fn released_unknown(messages: u64) {
+    warn!(
+        messages,
+        "{messages} messages stay unknown: nothing has said in time what became of them"
+    );
+}
+
+/// Callbacks of providers are taken.
+pub fn receipts_listening(receipts: SocketAddr) {
+    info!(%receipts, "receipts listening on {receipts}");
+}
+
 /// Nothing of a batch is left to send.
 pub fn finished(batch: &BatchId) {
     info!(batch.id = %batch, "batch {batch} finished: nothing is left to send");
@@ -278,6 +333,7 @@ pub fn purged(tenant: &TenantName, kind: &'static str, count: u64) {
         "content" => "the content of old batches",
         "history" => "the history of old batches",
         "processed" => "old files in processed",
+        "media" => "uploaded files that no batch needs any more",
         _ => "old files in results and errors",
     };
     info!(tenant.name = %tenant, kind, count, "tenant {tenant}: {what} has gone by age: {count}");

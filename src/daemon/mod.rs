@@ -22,42 +22,56 @@ use crate::admin::{Admin, Figures, Readiness};
 use crate::batch::TenantName;
 use crate::clock;
 use crate::config::{Config, Tenant};
+use crate::delivery::UnknownPolicy;
+use crate::delivery::settling::Hold;
 use crate::inbox::{self, Inbox};
 use crate::provider::http::Client;
 use crate::provider::sandbox::{Behaviour, Sandbox};
-use crate::provider::{self, Adapter, Kind};
+use crate::provider::{self, Kind, Secret};
 use crate::sftp::{self, Door};
 use crate::store::{self, Store};
-use crate::{admin, disk, report};
+use crate::{admin, disk, receipts, report};
 
 pub mod checking;
 mod checksums;
+mod credentials;
 pub mod desk;
 mod dispatch;
 mod heeding;
 mod intake;
 pub mod journal;
+mod media;
 pub mod offline;
 mod outlet;
 mod publishing;
+pub mod pulling;
+mod receiving;
 mod reporting;
 mod retention;
 mod room;
+mod settling;
 mod sight;
 mod steering;
 pub mod templates;
+mod uploading;
 mod watching;
 
+use credentials::Credentials;
 use desk::OperatorDesk;
 use dispatch::Dispatch;
 use intake::{Desk, Intake};
+use media::MediaSpool;
 use outlet::Outlet;
 use publishing::{Office, Publisher};
+use pulling::{Pulling, Source};
+use receiving::{Receiving, Settler};
 use reporting::Reporting;
 use retention::{Household, Retiring};
+use settling::Settling;
 use sight::Sight;
 use steering::Steering;
 use templates::Shelf;
+use uploading::Uploading;
 use watching::Watching;
 
 /// How long commands under way may take to end when the daemon stops.
@@ -132,6 +146,9 @@ pub enum Error {
     /// Metrics and health cannot be served.
     #[error(transparent)]
     Admin(#[from] admin::Error),
+    /// Callbacks cannot be taken.
+    #[error(transparent)]
+    Receipts(#[from] receipts::Error),
     /// A loop ended in a panic; its words are on standard error.
     #[error("{0} ended in a panic; the service stops rather than go on without it")]
     Panic(&'static str),
@@ -179,8 +196,10 @@ pub struct Daemon {
     config: Config,
     store: Store,
     inbox: Inbox,
+    media: Arc<MediaSpool>,
     door: Door,
     admin: Option<Admin>,
+    callbacks: Option<receipts::Door>,
     socket: Socket,
     sandbox: Option<Sandbox>,
     outlets: BTreeMap<TenantName, Arc<Outlet>>,
@@ -229,15 +248,6 @@ pub async fn start(config: Config) -> Result<Daemon, Error> {
     let spool_dir = config.data_dir.join("spool");
     lay_out(&config, &tenants_dir, &spool_dir)?;
     let store = Store::open(&config.data_dir.join("dropcast.db"))?;
-    let policies = config
-        .tenants
-        .iter()
-        .map(|t| (t.name.clone(), t.policy.unknown))
-        .collect();
-    let recovered = store.recover(policies, clock::now()).await?;
-    if recovered > 0 {
-        journal::recovered(recovered);
-    }
     let names: Vec<TenantName> = config.tenants.iter().map(|t| t.name.clone()).collect();
     let inbox = Inbox::open(&spool_dir, &names)?;
     for name in &names {
@@ -248,20 +258,31 @@ pub async fn start(config: Config) -> Result<Daemon, Error> {
     if repaired > 0 {
         journal::repaired(repaired);
     }
+    let media = MediaSpool::open(&config.data_dir)
+        .map_err(folder("make", &config.data_dir.join("media")))?;
     let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
     let sandbox = if config
         .tenants
         .iter()
-        .any(|t| t.provider.kind == Kind::Sandbox)
+        .any(|t| t.provider.kind() == Kind::Sandbox)
     {
-        let opened = Sandbox::open(loopback, Behaviour::default()).await;
+        let opened = Sandbox::open(loopback, Kind::Sandbox, Behaviour::default()).await;
         Some(opened.map_err(Error::Sandbox)?)
     } else {
         None
     };
     let address = sandbox.as_ref().map(Sandbox::address);
     let outlets = config.tenants.iter().map(|tenant| outlet(tenant, address));
-    let outlets = outlets.collect::<Result<_, Error>>()?;
+    let outlets = outlets.collect::<Result<BTreeMap<_, _>, Error>>()?;
+    let policies = policies(&config, &outlets);
+    let recovered = store.recover(policies, clock::now()).await?;
+    if recovered > 0 {
+        journal::recovered(recovered);
+    }
+    let callbacks = match config.receipts_listen {
+        Some(listen) => Some(receipts::Door::open(&receipts::Settings { listen }).await?),
+        None => None,
+    };
     let admin = match config.admin_listen {
         Some(listen) => Some(Admin::open(&admin::Settings { listen }).await?),
         None => None,
@@ -292,8 +313,10 @@ pub async fn start(config: Config) -> Result<Daemon, Error> {
         config,
         store,
         inbox,
+        media: Arc::new(media),
         door,
         admin,
+        callbacks,
         socket,
         sandbox,
         outlets,
@@ -342,7 +365,7 @@ impl Daemon {
     }
 
     /// Runs until `stop` is cancelled or something fails that must not be run without, then drains.
-    pub async fn run(self, stop: CancellationToken) -> Result<(), Error> {
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
         let tenants_dir = self.config.data_dir.join("tenants");
         self.config.notes.iter().for_each(|n| journal::noted(n));
         let intake = self.intake(&tenants_dir, &stop);
@@ -361,6 +384,11 @@ impl Daemon {
         self.tell_of_room(&stop);
         let steered = self.steered(&intake, &admitted, &changed).await?;
         watching.steer_first(&steered.steering).await?;
+        let kept = self.kept(&intake, &steered, &stop);
+        // The reports and what is served beside outlive the sending, whose ends they are.
+        let last = CancellationToken::new();
+        let settling = self.settling(&intake);
+        self.serve_beside(&settling.settler, &last);
         let door = self.door.steered_by(intake.steered());
         let heard = Arc::clone(&steered.steering);
         let dispatch = Dispatch {
@@ -368,6 +396,7 @@ impl Daemon {
             steering: Arc::clone(&steered.steering),
             sight: Arc::clone(&steered.sight),
             outlets: self.outlets,
+            uploading: Uploading::new(self.store.clone(), Arc::clone(&self.media)),
             figures: Arc::clone(&self.figures),
             admitted,
             changed: Arc::clone(&changed),
@@ -375,8 +404,6 @@ impl Daemon {
             alarm: alarm.clone(),
             stop: stop.clone(),
         };
-        // The reports and the providers' stand-in outlive the sending, whose ends they are.
-        let last = CancellationToken::new();
         let retiring = Retiring {
             households: households(&self.config.tenants, &offices),
             ..Retiring::beside(&intake)
@@ -392,13 +419,6 @@ impl Daemon {
             alarm: alarm.clone(),
             stop: last.clone(),
         };
-        let sandbox = self
-            .sandbox
-            .map(|sandbox| tokio::spawn(sandbox.serve(last.clone())));
-        let admin = self.admin.map(|admin| {
-            journal::admin_listening(admin.address());
-            tokio::spawn(admin.serve(Arc::clone(&self.figures), last.clone()))
-        });
         let socket = tokio::spawn(self.socket.serve(carrying_out(steered.desk), last.clone()));
         let (_keep, logins) = watch::channel(Arc::new(logins(&self.config.tenants)));
         journal::listening(door.address());
@@ -408,7 +428,8 @@ impl Daemon {
         let mut dispatch = tokio::spawn(dispatch.run());
         let mut reporting = tokio::spawn(reporting.run());
         let mut steering = tokio::spawn(steered.steering.run(stop.clone()));
-        let mut retiring = tokio::spawn(retiring.run());
+        let mut upkeep = tokio::spawn(upkeep(retiring, kept));
+        let mut settling = tokio::spawn(settling.run());
         self.figures.ready(Readiness::Ready);
         // Whatever ends before it was told to has failed.
         let early = tokio::select! {
@@ -423,7 +444,8 @@ impl Daemon {
             end = &mut dispatch => ended(end, "the sending").map(drop),
             end = &mut reporting => ended(end, "the reporting").map(drop),
             end = &mut steering => ended(end, "the steering").map(drop),
-            end = &mut retiring => ended(end, "the retention").map(drop),
+            end = &mut upkeep => ended(end, "the upkeep").map(drop),
+            end = &mut settling => ended(end, "the settling").map(drop),
         };
         self.figures.ready(Readiness::Draining);
         stop.cancel();
@@ -433,15 +455,14 @@ impl Daemon {
         let loops = [
             (watching, "the watch on drop folders"),
             (intake, "the intake"),
-            (retiring, "the retention"),
+            (upkeep, "the upkeep"),
             (steering, "the steering"),
+            (settling, "the settling"),
         ];
         let_end(loops, &self.store).await?;
         let in_flight = ended(dispatch.await, "the sending")?;
         last.cancel();
         ended(reporting.await, "the reporting")?;
-        // Both end by themselves.
-        drop((sandbox, admin));
         // The name of the socket goes with it; a command that is still being asked is cut off.
         let _ = tokio::time::timeout(SOCKET_STOP_MAX, socket).await;
         journal::stopped(in_flight);
@@ -476,12 +497,70 @@ impl Daemon {
         tokio::spawn(room::tell(data_dir, store, figures, stop.clone()));
     }
 
+    /// The loops that keep what lets requests in, and what is known of templates.
+    fn kept(
+        &self,
+        intake: &Intake,
+        steered: &Steered,
+        stop: &CancellationToken,
+    ) -> (Credentials, Pulling) {
+        let credentials = Credentials::new(
+            secrets(&self.config.tenants, &self.outlets).into_iter(),
+            (Arc::clone(&steered.steering), Arc::clone(&steered.sight)),
+            stop.clone(),
+        );
+        let pulled_dir = pulled_dir(&self.config.data_dir);
+        let source = |tenant: &Tenant| {
+            let outlet = Arc::clone(self.outlets.get(&tenant.name)?);
+            let desk = Arc::clone(intake.desks.get(&tenant.name)?);
+            let folder = pulled_dir.join(tenant.name.as_str());
+            let source = Source::new((outlet, desk), &tenant.senders, folder, tenant.sync_every?);
+            Some(source)
+        };
+        let sources = self.config.tenants.iter().filter_map(source).collect();
+        let steering = Arc::clone(&steered.steering);
+        let pulling = Pulling::new(sources, steering, stop.clone());
+        (credentials, pulling)
+    }
+
+    /// The loop behind messages that may have gone out.
+    fn settling(&self, intake: &Intake) -> Settling {
+        Settling {
+            settler: Settler::new(
+                self.store.clone(),
+                Arc::clone(&self.figures),
+                Arc::clone(&intake.changed),
+            ),
+            outlets: self.outlets.clone(),
+            alarm: intake.alarm.clone(),
+            stop: intake.stop.clone(),
+        }
+    }
+
+    /// Serves the providers' stand-in, the operator's machines and callbacks, as far as each is
+    /// wanted, until `last`; they end by themselves.
+    fn serve_beside(&mut self, settler: &Settler, last: &CancellationToken) {
+        if let Some(sandbox) = self.sandbox.take() {
+            tokio::spawn(sandbox.serve(last.clone()));
+        }
+        if let Some(admin) = self.admin.take() {
+            journal::admin_listening(admin.address());
+            tokio::spawn(admin.serve(Arc::clone(&self.figures), last.clone()));
+        }
+        if let Some(callbacks) = self.callbacks.take() {
+            let settler = settler.clone();
+            let receiving = Receiving::new(settler, &self.config.tenants, &self.outlets);
+            journal::receipts_listening(callbacks.address());
+            tokio::spawn(callbacks.serve(receiving.ear(), last.clone()));
+        }
+    }
+
     /// The loop that takes files in, with all that it shares with the others.
     fn intake(&self, tenants_dir: &Path, stop: &CancellationToken) -> Intake {
         Intake {
             store: self.store.clone(),
             inbox: self.inbox.clone(),
-            desks: desks(&self.config.tenants, tenants_dir),
+            desks: desks(&self.config, tenants_dir, &self.media),
             figures: Arc::clone(&self.figures),
             arrived: Arc::default(),
             admitted: Arc::default(),
@@ -491,6 +570,15 @@ impl Daemon {
             stop: stop.clone(),
         }
     }
+}
+
+/// What is done now and then: what is old goes, what lets requests in and what is known of
+/// templates is kept.
+async fn upkeep(
+    retiring: Retiring,
+    (credentials, pulling): (Credentials, Pulling),
+) -> Result<(), store::Error> {
+    tokio::try_join!(retiring.run(), credentials.run(), pulling.run()).map(drop)
 }
 
 async fn join<T>(task: JoinHandle<T>) {
@@ -505,17 +593,31 @@ fn ended<T>(
     end.map_err(|_| Error::Panic(what))?.map_err(Error::from)
 }
 
-fn desks(tenants: &[Tenant], tenants_dir: &Path) -> BTreeMap<TenantName, Arc<Desk>> {
+/// Where the templates that were read from providers lie, a folder for each tenant.
+pub fn pulled_dir(data_dir: &Path) -> PathBuf {
+    data_dir.join("templates")
+}
+
+fn desks(
+    config: &Config,
+    tenants_dir: &Path,
+    media: &Arc<MediaSpool>,
+) -> BTreeMap<TenantName, Arc<Desk>> {
+    let pulled_dir = pulled_dir(&config.data_dir);
     let desk = |tenant: &Tenant| {
         let desk = Desk {
             rules: tenant.rules.clone(),
             duplicate_window: tenant.duplicate_window,
             root: tenants_dir.join(tenant.name.as_str()),
+            media: Arc::clone(media),
             inbox: tenant.inbox,
             look_wanted: false.into(),
             shelf: Shelf::new(
                 tenant.name.clone(),
-                tenant.templates_dir.clone(),
+                (
+                    tenant.templates_dir.clone(),
+                    pulled_dir.join(tenant.name.as_str()),
+                ),
                 tenants_dir
                     .join(tenant.name.as_str())
                     .join("whatsapp/templates"),
@@ -523,7 +625,21 @@ fn desks(tenants: &[Tenant], tenants_dir: &Path) -> BTreeMap<TenantName, Arc<Des
         };
         (tenant.name.clone(), Arc::new(desk))
     };
-    tenants.iter().map(desk).collect()
+    config.tenants.iter().map(desk).collect()
+}
+
+/// The outlets whose secrets are kept in files, each with what stands there.
+fn secrets(
+    tenants: &[Tenant],
+    outlets: &BTreeMap<TenantName, Arc<Outlet>>,
+) -> Vec<(Arc<Outlet>, Secret, PathBuf)> {
+    let kept = |tenant: &Tenant| {
+        let outlet = Arc::clone(outlets.get(&tenant.name)?);
+        let provider = &tenant.provider;
+        let file = provider.access_token_file.clone()?;
+        Some((outlet, provider.access_token.clone(), file))
+    };
+    tenants.iter().filter_map(kept).collect()
 }
 
 fn offices(
@@ -552,6 +668,19 @@ fn households(tenants: &[Tenant], offices: &BTreeMap<TenantName, Arc<Office>>) -
     tenants.iter().map(household).collect()
 }
 
+/// What each tenant wants done with what may have gone out, and how that is held.
+fn policies(
+    config: &Config,
+    outlets: &BTreeMap<TenantName, Arc<Outlet>>,
+) -> Vec<(TenantName, UnknownPolicy, Hold)> {
+    let is_listening = config.receipts_listen.is_some();
+    let policy = |tenant: &Tenant| {
+        let hold = settling::hold(tenant, &outlets[&tenant.name], is_listening);
+        (tenant.name.clone(), tenant.policy.unknown, hold)
+    };
+    config.tenants.iter().map(policy).collect()
+}
+
 fn outlet(
     tenant: &Tenant,
     sandbox: Option<SocketAddr>,
@@ -563,7 +692,7 @@ fn outlet(
     let provider = &tenant.provider;
     let client = Client::through(provider.ca_file.as_deref(), provider.proxy.as_ref());
     let client = client.map_err(failed)?;
-    let adapter = Adapter::new(&tenant.provider, sandbox);
+    let adapter = provider::adapter(&tenant.provider, sandbox);
     let name = tenant.name.clone();
     let outlet = Outlet::new(
         name.clone(),

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::checking::{self, Checked, Keep, Wanted};
+use super::media::Beside;
 use crate::batch::name::{Companion, Container, DropFolder, NameKind};
 use crate::batch::origin::{Origin, Unread};
 use crate::batch::read::{Checker, Rules};
@@ -86,17 +87,25 @@ pub struct Desk {
     pub templates: Templates,
 }
 
-/// Checks the file at `path` as if it were uploaded as `name`. An `Err` is a failure of the disk.
-pub fn check(desk: &Desk, path: &Path, name: &str, watcher: &Watcher) -> io::Result<Answer> {
+/// Checks the file at `path` as if it were uploaded as `name`, and the files that its rows name as
+/// if they had been before: they lie in `media`. An `Err` is a failure of the disk.
+pub fn check(
+    desk: &Desk,
+    (path, name): (&Path, &str),
+    media: &Path,
+    watcher: &Watcher,
+) -> io::Result<Answer> {
     let size_bytes = File::open(path)?.metadata()?.len();
     let received_at = clock::now();
     let (checked, kept) = match unread(name, size_bytes) {
         Ok(container) => {
             let mut kept = Vec::new();
             let open = || opened(path, name, watcher);
+            let files = Beside::of(media);
             let checker = Checker {
                 rules: &desk.rules,
                 templates: &desk.templates,
+                files: &files,
                 received_at,
             };
             let mut keep = |piece: Piece| {

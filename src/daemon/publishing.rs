@@ -10,6 +10,7 @@ use std::sync::{Arc, RwLock};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use crate::batch::media::NoFiles;
 use crate::batch::origin::Origin;
 use crate::batch::read::{self, Checker, Form, Limits, Rules};
 use crate::batch::{Arrival, BatchId, retry_file};
@@ -396,6 +397,8 @@ fn write_retry(
     let checker = Checker {
         rules: &rules,
         templates: &templates,
+        // Which rows go into the file was decided before.
+        files: &NoFiles,
         received_at,
     };
     let (first, form) = content(inbox, arrival)?;

@@ -20,6 +20,7 @@ use super::{Alarm, journal, lock};
 use crate::batch::{BatchId, Moment, TenantName};
 use crate::clock;
 use crate::delivery::standing::{BatchStanding, BatchState, Counts};
+use crate::delivery::view::Binding;
 use crate::inbox::Inbox;
 use crate::report::{self, Hindrance, Outlook};
 use crate::store::{self, Store};
@@ -199,6 +200,9 @@ impl Reporting {
     async fn held(&self, standing: &BatchStanding) -> Result<String, Error> {
         if matches!(standing.state, BatchState::Received | BatchState::Checking) {
             return Ok(self.desk.held_before_sending(standing));
+        }
+        if let Some((messages, until)) = standing.waits_for_receipts() {
+            return Ok(Binding::Receipts(messages, until).to_string());
         }
         let batch = &standing.arrival.batch;
         let held = lock(&self.held).get(batch).cloned().unwrap_or_default();

@@ -104,6 +104,7 @@ impl Retiring {
                 self.let_go(household, now).await?;
                 if looks % strays_after(household.retention) == 0 {
                     self.let_strays_go(household, now).await?;
+                    self.media_goes(household, now).await?;
                 }
             }
             looks = looks.wrapping_add(1);
@@ -180,15 +181,18 @@ impl Retiring {
                     break;
                 }
             }
-            self.tell(&household.tenant, kept, gone);
+            self.tell(&household.tenant, kept.as_str(), gone);
+            if kept == Kept::Content && gone > 0 {
+                self.media_goes(household, now).await?;
+            }
         }
         Ok(())
     }
 
-    fn tell(&self, tenant: &TenantName, kept: Kept, gone: u64) {
+    fn tell(&self, tenant: &TenantName, what: &'static str, gone: u64) {
         if gone > 0 {
-            journal::purged(tenant, kept.as_str(), gone);
-            self.figures.purged(kept.as_str(), gone);
+            journal::purged(tenant, what, gone);
+            self.figures.purged(what, gone);
         }
     }
 
@@ -249,6 +253,35 @@ impl Retiring {
         Ok(gone)
     }
 
+    /// Removes the files that no batch of the tenant needs any more, uploads of such files that
+    /// were given up, and ids that providers have forgotten.
+    async fn media_goes(&self, household: &Household, now: Moment) -> Result<(), Error> {
+        let tenant = household.tenant.clone();
+        let office = Arc::clone(&household.office);
+        let listed = on_disk(move || {
+            files::remove_abandoned(&office, now)?;
+            Ok(office.desk.media.begin_sweep(&tenant)?)
+        });
+        let tenant = &household.tenant;
+        let failed = |error| journal::purge_failed(tenant, &super::chain(&error));
+        let listed = listed.await.map_err(failed).unwrap_or_default();
+        let mut gone = 0;
+        for files in listed.chunks(CLAIM_MAX as usize) {
+            if self.stop.is_cancelled() {
+                return Ok(());
+            }
+            let mut files = files.to_vec();
+            let needed = self.store.media_needed(tenant.clone(), files.clone());
+            let needed = self.paced(needed).await?;
+            files.retain(|file| !needed.contains(file));
+            let (desk, whose) = (Arc::clone(&household.office.desk), tenant.clone());
+            let removed = on_disk(move || Ok(desk.media.remove(&whose, &files)?));
+            gone += removed.await.map_err(failed).unwrap_or_default();
+        }
+        self.tell(tenant, "media", gone);
+        self.store.forget_old_media_ids(now).await
+    }
+
     /// Returns how many batches nothing is known of any more.
     async fn history_goes(&self, claimed: Vec<Aged>) -> Result<u64, Error> {
         let mut gone = 0;
@@ -287,7 +320,7 @@ impl Retiring {
                 strays.spare(&known);
             }
             match on_disk(move || strays.remove(&office)).await {
-                Ok(gone) => self.tell(tenant, kept, gone),
+                Ok(gone) => self.tell(tenant, kept.as_str(), gone),
                 Err(error) => journal::purge_failed(tenant, &super::chain(&error)),
             }
         }

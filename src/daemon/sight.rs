@@ -4,7 +4,8 @@
 use std::sync::{Arc, Mutex};
 
 use super::lock;
-use crate::delivery::view::Views;
+use crate::batch::TenantName;
+use crate::delivery::view::{Reach, Views};
 
 /// The latest picture.
 #[derive(Debug, Default)]
@@ -14,6 +15,13 @@ impl Sight {
     /// Puts a new picture in the place of the last.
     pub(super) fn show(&self, views: Views) {
         *lock(&self.0) = Arc::new(views);
+    }
+
+    /// Whether something that reaches so far stops a tenant's senders.
+    pub(super) fn is_held(&self, tenant: &TenantName, reach: Reach) -> bool {
+        let views = self.views();
+        let mut own = views.senders.values().filter(|view| view.tenant == *tenant);
+        own.any(|view| view.hold.as_ref().is_some_and(|hold| hold.reach == reach))
     }
 
     /// The latest picture.

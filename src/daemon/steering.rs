@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::pulling::Approvals;
 use super::{journal, lock};
 use crate::admin::Figures;
 use crate::batch::{BatchId, Phone, TenantName};
@@ -54,6 +55,8 @@ pub(super) struct Steering {
     command: tokio::sync::Mutex<()>,
     standing: Mutex<Standing>,
     version: AtomicU64,
+    /// Which templates the providers take.
+    approvals: Approvals,
 }
 
 /// How everything stands.
@@ -106,6 +109,7 @@ impl Steering {
             command: tokio::sync::Mutex::default(),
             standing: Mutex::new(standing),
             version: AtomicU64::new(1),
+            approvals: Approvals::default(),
         };
         this.count();
         Ok(this)
@@ -114,6 +118,11 @@ impl Steering {
     /// Goes up with every change, so that a loop knows when to look again.
     pub(super) fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
+    }
+
+    /// Which templates the providers take.
+    pub(super) fn approvals(&self) -> &Approvals {
+        &self.approvals
     }
 
     /// What is paused.
@@ -338,6 +347,7 @@ impl Steering {
                     self.reporting.notify_one();
                 }
                 Settling::InFlight => wait = wait.min(IN_FLIGHT_WAIT),
+                Settling::Held => {}
                 Settling::More => wait = Duration::ZERO,
             }
         }

@@ -18,6 +18,9 @@ use crate::disk;
 const FILES_MAX: usize = 10_000;
 const BYTES_MAX: u64 = 16 << 20;
 
+/// What was read from a provider, in the folder for that.
+pub const PULLED: &str = "pulled.json";
+
 /// How long a copy may take to write a file whole.
 const WRITING_TAKES: Duration = Duration::from_secs(2);
 
@@ -30,6 +33,8 @@ pub(super) struct Shelf {
     tenant: TenantName,
     /// The folder with the definitions; `None` when the tenant uses no templates.
     definitions: Option<PathBuf>,
+    /// The folder with those that were read from the provider, if it is there.
+    pulled: PathBuf,
     /// The folder in which the tenant sees them.
     shown_in: PathBuf,
     last: Mutex<Last>,
@@ -40,15 +45,24 @@ struct Last {
     stamps: Vec<Stamp>,
     templates: Templates,
     shown: bool,
+    /// Goes up with every change.
+    edition: u64,
 }
 
 type Stamp = (PathBuf, u64, Option<SystemTime>);
 
 impl Shelf {
-    pub(super) fn new(tenant: TenantName, definitions: Option<PathBuf>, shown_in: PathBuf) -> Self {
+    /// The definitions lie in these folders: the tenant's own, if it has some, and those that were
+    /// read from its provider.
+    pub(super) fn new(
+        tenant: TenantName,
+        (definitions, pulled): (Option<PathBuf>, PathBuf),
+        shown_in: PathBuf,
+    ) -> Self {
         Self {
             tenant,
             definitions,
+            pulled,
             shown_in,
             last: Mutex::default(),
         }
@@ -56,9 +70,14 @@ impl Shelf {
 
     /// The templates as their files say at this moment.
     pub(super) fn templates(&self) -> io::Result<Templates> {
+        Ok(self.edition()?.0)
+    }
+
+    /// The same with a number that goes up when they change.
+    pub(super) fn edition(&self) -> io::Result<(Templates, u64)> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         self.refresh(&mut last)?;
-        Ok(last.templates.clone())
+        Ok((last.templates.clone(), last.edition))
     }
 
     /// Writes what the tenant is shown, if it has changed; examples are sent from `from`.
@@ -110,14 +129,13 @@ impl Shelf {
     }
 
     fn refresh(&self, last: &mut Last) -> io::Result<()> {
-        let Some(definitions) = &self.definitions else {
-            return Ok(());
-        };
-        let stamps = stamps(definitions)?;
+        let own = self.definitions.as_deref().map_or(Ok(Vec::new()), stamps)?;
+        let pulled = stamps_if_there(&self.pulled)?;
+        let stamps = [own.as_slice(), &pulled].concat();
         if last.stamps == stamps {
             return Ok(());
         }
-        let (templates, problems) = read_files(&stamps);
+        let (templates, problems) = read_both(&own, &pulled);
         // Half a file would take templates away from those whose files are checked meanwhile.
         let half_written = |stamp: &&Stamp| is_young(stamp) && is_about(&problems, stamp);
         if !last.stamps.is_empty() && stamps.iter().any(|it| half_written(&it)) {
@@ -130,6 +148,7 @@ impl Shelf {
             stamps,
             templates,
             shown: false,
+            edition: last.edition + 1,
         };
         Ok(())
     }
@@ -150,6 +169,32 @@ fn is_about(problems: &[TemplateProblem], (path, ..): &Stamp) -> bool {
 /// The templates that the files of a folder define, and what could not be read of them.
 pub fn read_folder(folder: &Path) -> io::Result<(Templates, Vec<TemplateProblem>)> {
     Ok(read_files(&stamps(folder)?))
+}
+
+/// The templates of a tenant's own folder and of what was read from its provider.
+pub fn read_folders(
+    own: Option<&Path>,
+    pulled: &Path,
+) -> io::Result<(Templates, Vec<TemplateProblem>)> {
+    let own = own.map_or(Ok(Vec::new()), stamps)?;
+    Ok(read_both(&own, &stamps_if_there(pulled)?))
+}
+
+fn read_both(own: &[Stamp], pulled: &[Stamp]) -> (Templates, Vec<TemplateProblem>) {
+    let (templates, mut problems) = read_files(own);
+    if pulled.is_empty() {
+        return (templates, problems);
+    }
+    let (pulled, more) = read_files(pulled);
+    problems.extend(more);
+    (templates.beside(&pulled), problems)
+}
+
+fn stamps_if_there(folder: &Path) -> io::Result<Vec<Stamp>> {
+    match stamps(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        stamps => stamps,
+    }
 }
 
 fn read_files(stamps: &[Stamp]) -> (Templates, Vec<TemplateProblem>) {
@@ -215,7 +260,9 @@ mod tests {
             fs::create_dir(path).expect("made");
         }
         let tenant = TenantName::parse("acme").expect("a name");
-        let shelf = Shelf::new(tenant, Some(definitions.clone()), shown.clone());
+        let pulled = folder.path().join("pulled");
+        let folders = (Some(definitions.clone()), pulled);
+        let shelf = Shelf::new(tenant, folders, shown.clone());
         let from = Phone::from_e164("+15550001111");
         let list = || {
             shelf.show(from.as_ref()).expect("shown");

@@ -224,6 +224,30 @@ impl Breakers {
         self.0.insert(gate, breaker);
     }
 
+    /// Nothing passes `gate` until then, for a reason that no message had to find out. Gives the
+    /// breaker if that is news.
+    pub fn shut(&mut self, gate: &Gate, reason: &Reason, until: Moment) -> Option<Open> {
+        let breaker = self.0.entry(gate.clone()).or_default();
+        let is_known = breaker
+            .open
+            .as_ref()
+            .is_some_and(|open| open.reason == *reason);
+        breaker.probing = None;
+        let open = Open {
+            until,
+            reason: reason.clone(),
+            strikes: breaker.open.as_ref().map_or(1, |open| open.strikes),
+        };
+        breaker.open = Some(open.clone());
+        (!is_known).then_some(open)
+    }
+
+    /// What kept messages from passing `gate` does so no more. Says whether the breaker was open.
+    pub fn reopen(&mut self, gate: &Gate) -> bool {
+        let gone = self.0.remove(gate);
+        gone.is_some_and(|breaker| breaker.open.is_some())
+    }
+
     /// Lets a probe pass at once.
     pub fn retry(&mut self, gate: &Gate, now: Moment) {
         if let Some(open) = self

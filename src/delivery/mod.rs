@@ -14,9 +14,11 @@ use crate::batch::{BatchId, Moment, Phone};
 pub mod breaker;
 pub mod lane;
 pub mod pace;
+pub mod receipt;
 pub mod retention;
 pub mod retry;
 pub mod sending;
+pub mod settling;
 pub mod standing;
 pub mod steering;
 pub mod turns;
@@ -54,7 +56,8 @@ pub enum UnknownPolicy {
 
 /// The name of one try at one message: `<batch>-<index>-<attempt>`. It goes out in the field that
 /// the provider echoes in receipts.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct AttemptId {
     /// The batch.
     pub batch: BatchId,
@@ -62,6 +65,37 @@ pub struct AttemptId {
     pub index: u64,
     /// Which try this is, from 1.
     pub attempt: u32,
+}
+
+impl AttemptId {
+    /// Reads the name back; `None` when the text is not exactly one, as what others put into that
+    /// field is not.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.rsplitn(3, '-');
+        let attempt = parts.next()?.parse().ok()?;
+        let index = parts.next()?.parse().ok()?;
+        let batch = BatchId::parse(parts.next()?)?;
+        let id = Self {
+            batch,
+            index,
+            attempt,
+        };
+        (id.to_string() == text).then_some(id)
+    }
+}
+
+impl From<AttemptId> for String {
+    fn from(id: AttemptId) -> Self {
+        id.to_string()
+    }
+}
+
+impl TryFrom<String> for AttemptId {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).ok_or("no name of an attempt")
+    }
 }
 
 impl fmt::Display for AttemptId {
@@ -415,6 +449,27 @@ mod tests {
         match step {
             Step::Done { state, .. } => *state,
             Step::Again { .. } => State::Waiting,
+        }
+    }
+
+    /// Receipts are told apart by this text: what is not ours must not be taken for it.
+    #[test]
+    fn the_name_of_an_attempt_is_read_back() {
+        let text = "20261121T091502Z-7kq2xm-14-2";
+        let id = AttemptId::parse(text).expect("a name");
+        assert_eq!((id.index, id.attempt), (14, 2));
+        assert_eq!(id.to_string(), text);
+        for other in [
+            "",
+            "row-17",
+            "20261121T091502Z-7kq2xm",
+            "20261121T091502Z-7kq2xm-14",
+            "20261121T091502Z-7kq2xm-014-2",
+            "20261121T091502Z-7kq2xm-14-+2",
+            "20261121T091502Z-7kq2xm-14-2 ",
+            "20261121T091502Z-7kq2xm-14-99999999999",
+        ] {
+            assert_eq!(AttemptId::parse(other), None, "{other}");
         }
     }
 

@@ -15,6 +15,11 @@ const REACH_BACK: Duration = Duration::from_millis(100);
 /// How far ahead slots are booked: as long as it takes to commit an intent.
 pub const AHEAD: Duration = Duration::from_millis(20);
 
+/// Messages that leave in one request have slots within so long: without it a request would hold
+/// one message wherever a sender's rate is ordinary. It is as long as the next of higher priority
+/// may have to wait for them, and far below the second in which the rate is counted.
+const GATHERED: Duration = Duration::from_millis(500);
+
 /// Slots are this much further apart than the rate allows, because the way to the provider takes
 /// now longer and now shorter, and it counts what arrives. As wide as it can be: a sender that also
 /// leaves late in its first seconds must not lose more than two hundredths of its rate.
@@ -109,14 +114,14 @@ impl Pace {
         self.next_slot.max(earliest).max(now)
     }
 
-    /// How many slots, up to `most`, lie no further than [`AHEAD`]; at least one.
+    /// How many slots, up to `most`, lie no further than [`GATHERED`]; at least one.
     pub fn slots(&self, now: Duration, most: usize) -> usize {
         if most <= 1 {
             return 1;
         }
         let earliest = now.saturating_sub(REACH_BACK).max(self.held_until);
         let first = self.next_slot.max(earliest);
-        let span = (now + AHEAD).saturating_sub(first);
+        let span = (now + GATHERED).saturating_sub(first);
         let free = (span.as_secs_f64() / self.spacing().as_secs_f64()) as usize;
         free.clamp(1, most)
     }
@@ -203,6 +208,22 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// A call for many messages that holds one each time costs its tenant the calls, and the
+    /// provider's patience.
+    #[test]
+    fn a_request_for_many_holds_many_at_an_ordinary_rate() {
+        let mut pace = Pace::new(80.0);
+        let now = Duration::from_secs(5);
+        assert_eq!(pace.slots(now, 1), 1);
+        let first = pace.slots(now, 100);
+        assert!((30..=60).contains(&first), "{first}");
+        pace.book(now, first);
+        let next = pace.next(now);
+        assert!(next > now + Duration::from_millis(300), "{next:?}");
+        assert!((30..=60).contains(&pace.slots(next, 100)));
+        assert_eq!(Pace::new(0.5).slots(now, 100), 1);
+    }
 
     proptest! {
         /// A provider counts by the second: one message too many gets the whole sender throttled.

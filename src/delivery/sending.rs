@@ -21,6 +21,7 @@ use super::{Attempt, Policy, Reason, Sender};
 use crate::batch::{BatchId, Message, Moment, Phone, TenantName};
 
 mod bars;
+mod files;
 mod holding;
 mod judging;
 mod lines;
@@ -189,6 +190,8 @@ pub struct Way {
     pub policy: Policy,
     /// How many messages one request holds at most.
     pub bulk_max: usize,
+    /// The same of messages without a template.
+    pub session_bulk_max: usize,
     /// The hours in which nothing is sent.
     pub quiet_hours: Arc<[QuietHours]>,
     /// Its numbers.
@@ -359,6 +362,41 @@ impl Sending {
         self.release_paces(subject, now);
         self.hasten(subject, now);
         self.look_at_all();
+    }
+
+    /// The templates that are being sent, by their gates.
+    pub fn template_gates(&self) -> BTreeSet<Gate> {
+        let lines = self.batches.values().flat_map(|batch| &batch.lanes);
+        let gates = lines.filter_map(|line| line.gates.get(3));
+        gates.cloned().collect()
+    }
+
+    /// Nothing passes this gate until then: it is known that it would be refused.
+    pub fn withhold(&mut self, tenant: &TenantName, gate: &Gate, reason: &Reason, until: Moment) {
+        self.bars.insert(Bar::Breaker(gate.clone()));
+        if let Some(open) = self.breakers.shut(gate, reason, until) {
+            let notice = Notice::Opened(tenant.clone(), gate.clone(), open);
+            self.notices.push(notice);
+        }
+        self.look_at_all();
+    }
+
+    /// Lets a probe pass this gate at once, if it is shut: what shut it is said to be over.
+    pub fn probe_soon(&mut self, gate: &Gate, now: Now) {
+        if self.breakers.open(gate).is_some() {
+            self.breakers.retry(gate, now.wall);
+            self.bars.insert(Bar::Breaker(gate.clone()));
+            self.look_at_all();
+        }
+    }
+
+    /// What was withheld at this gate goes again.
+    pub fn release(&mut self, gate: &Gate) {
+        if self.breakers.reopen(gate) {
+            self.bars.insert(Bar::Breaker(gate.clone()));
+            self.notices.push(Notice::Closed(gate.clone()));
+            self.look_at_all();
+        }
     }
 
     /// Waits of messages are over in the store: those that are due are looked for.

@@ -143,6 +143,11 @@ pub struct BatchStanding {
     pub cancel_reason: String,
     /// When the earliest of its messages may go; `None` for at once.
     pub scheduled_at: Option<Moment>,
+    /// How many of its unknown messages are held, because something may yet say what became of
+    /// them.
+    pub held: u64,
+    /// Until when the last of them is held at the most.
+    pub held_until: Option<Moment>,
 }
 
 impl BatchStanding {
@@ -154,6 +159,16 @@ impl BatchStanding {
         let is_sending = self.state == BatchState::Sending;
         self.scheduled_at
             .filter(|at| is_sending && untouched && *at > now)
+    }
+
+    /// How many messages keep it from its end only because something may yet say what became of
+    /// them, and until when; `None` while anything else is left to do.
+    pub fn waits_for_receipts(&self) -> Option<(u64, Moment)> {
+        let counts = &self.counts;
+        let is_left = counts.in_flight == 0 && counts.total == counts.closed();
+        let under_way = matches!(self.state, BatchState::Sending | BatchState::Cancelling);
+        let until = self.held_until.filter(|_| is_left && under_way)?;
+        Some((self.held, until))
     }
 }
 

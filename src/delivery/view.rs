@@ -145,6 +145,8 @@ pub struct Facts<'a> {
     pub senders: &'a [&'a SenderView],
     /// Messages that wait or are in flight.
     pub left: u64,
+    /// How many messages are held when nothing else is left, and until when.
+    pub awaited: Option<(u64, Moment)>,
     /// The moment of asking.
     pub now: Moment,
 }
@@ -185,6 +187,8 @@ pub enum Binding {
         /// The sender, where there are several.
         of: Option<Phone>,
     },
+    /// So many messages may have gone out; what became of them is waited for until this moment.
+    Receipts(u64, Moment),
     /// Nothing is left to begin.
     Nothing,
 }
@@ -213,6 +217,7 @@ impl Binding {
                 RateBy::Provider => "learnedRate",
                 RateBy::Operator => "operatorsLimit",
             },
+            Self::Receipts(..) => "receipts",
             Self::Nothing => "nothing",
         }
     }
@@ -222,7 +227,9 @@ impl Binding {
         match self {
             Self::Paused(pause) => pause.until,
             Self::Held(hold, _) => Some(hold.until),
-            Self::Scheduled(at) | Self::Window(at) | Self::NextTry(at) => Some(*at),
+            Self::Scheduled(at) | Self::Window(at) | Self::NextTry(at) | Self::Receipts(_, at) => {
+                Some(*at)
+            }
             _ => None,
         }
     }
@@ -286,6 +293,14 @@ impl fmt::Display for Binding {
                     }
                 }
             }
+            Self::Receipts(messages, until) => {
+                let messages = counted(*messages as usize, "message", "messages");
+                write!(
+                    f,
+                    "{messages} may have gone out; word of what became of that is waited for \
+                     until {until}"
+                )
+            }
             Self::Nothing => f.write_str("nothing is left to begin"),
         }
     }
@@ -310,7 +325,9 @@ pub fn binding(facts: Facts<'_>) -> Binding {
     let Facts { batch, now, .. } = facts;
     let to_come = |at: &Moment| *at > now;
     if facts.left == 0 {
-        return Binding::Nothing;
+        return facts.awaited.map_or(Binding::Nothing, |(messages, until)| {
+            Binding::Receipts(messages, until)
+        });
     }
     if facts.is_disk_full {
         return Binding::Disk;
@@ -500,6 +517,7 @@ mod tests {
             batch,
             senders,
             left: 800,
+            awaited: None,
             now: NOW,
         }
     }
@@ -591,6 +609,12 @@ mod tests {
             ..goes
         });
         tell(Facts { left: 0, ..goes });
+        let awaited = at.map(|at| (2, at));
+        tell(Facts {
+            left: 0,
+            awaited,
+            ..goes
+        });
         expect_test::expect_file!["../../tests/golden/explain/sentences.txt"]
             .assert_eq(&told.concat());
     }

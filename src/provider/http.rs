@@ -81,6 +81,11 @@ struct Inner {
     is_swept: AtomicBool,
 }
 
+/// Says why nothing may go to `url`, if that is so.
+pub fn check(url: &str) -> Result<(), &'static str> {
+    parse(url).map(drop)
+}
+
 impl Client {
     /// A client that trusts the roots that come with the binary and those in `ca_file`.
     pub fn new(ca_file: Option<&Path>) -> Result<Self, Error> {
@@ -226,6 +231,10 @@ impl Inner {
         let shared = same.map(|target| Arc::clone(&target.site));
         let target = Target::new(shared.unwrap_or_else(|| Arc::new(Site::new(site))), whole);
         let target = Arc::new(target.ok_or(NO_URL)?);
+        // What asks about something else each time is not met again.
+        if url.contains('?') {
+            return Ok(target);
+        }
         if targets.len() >= TARGETS_MAX {
             targets.clear();
         }

@@ -7,36 +7,150 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::cause::Cause;
-use super::{Reply, Request, Secret};
-use crate::batch::Message;
+use super::meaning::{self, Answer, Class};
+use super::templates::{Change, Reading, Step};
+use super::{
+    Adapter, CallbackSecrets, Credential, Load, Next, Proof, Reply, Request, Scheme, Secret, Upload,
+};
+use crate::batch::{Content, Filling, Message};
+use crate::delivery::receipt::{Callback, Receipt};
 use crate::delivery::{AttemptId, Outcome, Reason, Scope, Sender};
-use codes::Class;
+pub(super) use receipts::SIGNATURE;
 
 #[cfg(test)]
 mod again;
-mod codes;
+pub(super) mod codes;
 #[cfg(test)]
 mod golden;
+mod media;
+mod receipts;
+mod takes;
+mod templates;
 mod wire;
 
-/// How long the whole exchange for one message may take. Giving up early makes a message's fate
-/// unknown, so this is far beyond the slowest answer seen.
-pub const TIMEOUT: Duration = Duration::from_secs(30);
+pub use takes::Takes;
 
-/// The longest `Retry-After` that is believed.
-pub const RETRY_AFTER_MAX: Duration = Duration::from_hours(24);
+/// What the adapter wants to know besides the address and the token.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// The account that owns numbers and templates, the WABA id; empty if not given.
+    pub business_account_id: String,
+    /// The way that templates for marketing go.
+    pub marketing: Marketing,
+}
 
-/// The longest id of a message that is kept, in bytes; those seen have fewer than a hundred.
-pub const PROVIDER_ID_BYTES_MAX: usize = 1024;
+/// The way that templates for marketing go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Marketing {
+    /// As all messages do.
+    #[default]
+    Messages,
+    /// By the call for marketing messages; where the account is not enrolled for it, the provider
+    /// sends them as all messages.
+    Fallback,
+    /// By that call alone.
+    Strict,
+}
 
-/// A token shorter than this is not looked for in texts: it would match by chance.
-const TOKEN_BYTES_MIN: usize = 8;
+impl Marketing {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Messages, Self::Fallback, Self::Strict];
+
+    /// Its name in settings.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Messages => "messages",
+            Self::Fallback => "fallback",
+            Self::Strict => "strict",
+        }
+    }
+
+    /// What the call for marketing messages is told about accounts that are not enrolled; `None`
+    /// where this message goes as all do.
+    fn policy(self, message: &Message) -> Option<&'static str> {
+        let Content::Template(Filling {
+            marketing: true, ..
+        }) = &message.content
+        else {
+            return None;
+        };
+        match self {
+            Self::Messages => None,
+            Self::Fallback => Some("CLOUD_API_FALLBACK"),
+            Self::Strict => Some("STRICT"),
+        }
+    }
+}
 
 /// The adapter.
 #[derive(Clone, Debug)]
 pub struct MetaCloud {
     base_url: String,
-    access_token: Secret,
+    credential: Credential,
+    settings: Settings,
+}
+
+impl Adapter for MetaCloud {
+    fn endpoint(&self) -> &str {
+        &self.base_url
+    }
+
+    fn credential(&self) -> &Credential {
+        &self.credential
+    }
+
+    fn pull(&self, _senders: &[Sender]) -> Option<Box<dyn Reading>> {
+        Some(Box::new(self.pages()?))
+    }
+
+    fn change(
+        &self,
+        change: &Change,
+        _senders: &[Sender],
+        replies: &[Reply],
+    ) -> Option<Step<Value>> {
+        self.next_of_change(change, replies)
+    }
+
+    fn next(&self, load: &Load<'_>, replies: &[Reply]) -> Next {
+        match replies.last() {
+            None => Next::Send(self.request(load.sender, &load.ids[0], load.messages[0])),
+            Some(reply) => Next::Done(vec![self.outcome(reply)]),
+        }
+    }
+
+    fn verify(&self, callback: &Callback, secrets: &CallbackSecrets) -> Proof {
+        Self::verified(callback, secrets)
+    }
+
+    fn challenge(&self, callback: &Callback, secrets: &CallbackSecrets) -> Option<String> {
+        Self::challenged(callback, secrets)
+    }
+
+    fn receipts(&self, callback: &Callback) -> Vec<Receipt> {
+        self.read_receipts(callback)
+    }
+
+    fn upload(&self, sender: &Sender, file: &Upload<'_>) -> Option<Request> {
+        let url = self.url(sender, "media");
+        Some(media::request(url, file, &self.credential))
+    }
+
+    fn uploaded(&self, reply: &Reply) -> Result<(String, Duration), Box<Outcome>> {
+        let answer = meaning::answer(reply)?;
+        match media::id(&answer) {
+            Some(id) => Ok((id, media::KEPT)),
+            None => Err(Box::new(match self.answer(&answer) {
+                // What its API says of a message, it does not say of a file.
+                Outcome::Accepted { .. } => meaning::unreadable(answer.status),
+                outcome => outcome,
+            })),
+        }
+    }
+
+    fn has_lost_file(&self, reason: &Reason) -> bool {
+        media::is_lost(reason)
+    }
 }
 
 impl MetaCloud {
@@ -44,110 +158,70 @@ impl MetaCloud {
     pub fn new(base_url: String, access_token: Secret) -> Self {
         Self {
             base_url,
-            access_token,
+            credential: Credential::new(Scheme::Bearer, access_token),
+            settings: Settings::default(),
         }
     }
 
-    /// Where the API begins.
-    pub fn base_url(&self) -> &str {
-        &self.base_url
+    /// The same with what the settings say besides.
+    #[must_use]
+    pub fn with(self, settings: Settings) -> Self {
+        Self { settings, ..self }
     }
 
-    /// The request that sends `message`.
-    pub fn request(&self, sender: &Sender, id: &AttemptId, message: &Message) -> Request {
+    /// The address of what belongs to a number.
+    fn url(&self, sender: &Sender, what: &str) -> String {
         let number_id = if sender.provider_id.is_empty() {
             sender.number.as_str().trim_start_matches('+')
         } else {
             &sender.provider_id
         };
-        Request {
-            url: format!("{}/{number_id}/messages", self.base_url),
-            body: wire::envelope(id, message).into(),
-            bearer: self.access_token.clone(),
-            timeout: TIMEOUT,
-        }
+        format!("{}/{number_id}/{what}", self.base_url)
+    }
+
+    /// The request that sends `message`.
+    pub(super) fn request(&self, sender: &Sender, id: &AttemptId, message: &Message) -> Request {
+        let policy = self.settings.marketing.policy(message);
+        let call = policy.map_or("messages", |_| "marketing_messages");
+        let url = self.url(sender, call);
+        Request::post(url, wire::envelope(id, message, policy), &self.credential)
     }
 
     /// What `reply` means.
-    pub fn outcome(&self, reply: &Reply) -> Outcome {
-        match reply {
-            Reply::Answer {
-                status,
-                retry_after,
-                body,
-            } => {
-                let wait = retry_after.map(|wait| wait.min(RETRY_AFTER_MAX));
-                self.answer(*status, wait, body)
-            }
-            Reply::NeverLeft { why } => Outcome::Deferred {
-                reason: Cause::Unreachable.reason(why, String::new()),
-                wait: None,
-                // Whoever cannot be reached with one message cannot be with the next.
-                scope: Scope::Endpoint,
-            },
-            Reply::NoAnswer { why } => Outcome::Unclear {
-                reason: Cause::NoAnswer.reason(why, String::new()),
-            },
+    pub(super) fn outcome(&self, reply: &Reply) -> Outcome {
+        match meaning::answer(reply) {
+            Ok(answer) => self.answer(&answer),
+            Err(outcome) => *outcome,
         }
     }
 
-    fn answer(&self, status: u16, retry_after: Option<Duration>, body: &[u8]) -> Outcome {
-        if (200..300).contains(&status) {
-            return match accepted_id(body) {
+    fn answer(&self, answer: &Answer<'_>) -> Outcome {
+        if answer.is_success() {
+            return match accepted_id(answer.body) {
                 Some(provider_id) => Outcome::Accepted { provider_id },
-                None => unreadable(status),
+                None => meaning::unreadable(answer.status),
             };
         }
-        match GraphError::read(body) {
-            Some(error) => self.refusal(status, retry_after, &error),
-            None => wordless(status, retry_after),
+        match GraphError::read(answer.body) {
+            Some(error) => self.refusal(answer, &error),
+            None => meaning::wordless(answer),
         }
     }
 
     /// An answer in the provider's own words: the message was not taken. The code decides; the
     /// status only where the code is unknown, for it is known to vary.
-    fn refusal(&self, status: u16, retry_after: Option<Duration>, error: &GraphError) -> Outcome {
+    fn refusal(&self, answer: &Answer<'_>, error: &GraphError) -> Outcome {
         let known = error
             .code
             .and_then(|code| codes::meaning(code, error.subcode));
         let (class, cause) = match known {
             Some(entry) => (entry.class, entry.cause),
-            None => unknown_code(status, error),
+            None => unknown_code(answer.status, error),
         };
         let code = error.code.map_or_else(String::new, |code| code.to_string());
-        let reason = cause.reason(&self.without_token(&error.words), code);
-        match class {
-            Class::Later { scope, wait } => Outcome::Deferred {
-                reason,
-                wait: retry_after.or(wait),
-                scope,
-            },
-            Class::BadRow => refused(reason, InRow::Yes),
-            Class::Never => refused(reason, InRow::No),
-            Class::Open => Outcome::Unclear { reason },
-        }
-    }
-
-    /// The API quotes a malformed token in its message, and the message goes to the tenant.
-    fn without_token(&self, text: &str) -> String {
-        let token = self.access_token.reveal();
-        if token.len() < TOKEN_BYTES_MIN {
-            return text.to_owned();
-        }
-        text.replace(token, "(secret)")
-    }
-}
-
-#[derive(Clone, Copy)]
-enum InRow {
-    Yes,
-    No,
-}
-
-fn refused(reason: Reason, in_row: InRow) -> Outcome {
-    Outcome::Refused {
-        reason,
-        in_row: matches!(in_row, InRow::Yes),
+        // The API quotes a malformed token in its message, and the message goes to the tenant.
+        let words = self.credential.removed_from(&error.words);
+        class.outcome(cause.reason(&words, code), answer.retry_after)
     }
 }
 
@@ -164,35 +238,6 @@ fn unknown_code(status: u16, error: &GraphError) -> (Class, Cause) {
     }
 }
 
-/// An answer without the provider's words: from whatever stands between here and its API, or from
-/// something else altogether. A status that says that the request was not let in, or that there is
-/// no such API, holds everything that goes the same way: failing a whole batch because of a wrong
-/// address helps nobody. Of any other status nobody can say what became of the message, 4xx
-/// included, for those who stand between write them too after having passed a request on.
-fn wordless(status: u16, retry_after: Option<Duration>) -> Outcome {
-    let (scope, wait, cause) = match status {
-        429 => (Scope::Rate, None, Cause::Throttled),
-        401 | 403 | 407 => (Scope::Credential, ADDRESS_WAIT, Cause::Credentials),
-        300..=399 | 404 | 405 | 410 => (Scope::Credential, ADDRESS_WAIT, Cause::Address),
-        _ => return unreadable(status),
-    };
-    Outcome::Deferred {
-        reason: cause.reason(&format!("HTTP {status}"), String::new()),
-        wait: retry_after.or(wait),
-        scope,
-    }
-}
-
-/// How often we look whether a wrong address or token was mended.
-const ADDRESS_WAIT: Option<Duration> = Some(Duration::from_mins(1));
-
-/// What an answer means that cannot be read, or is not there, in a reply with this status.
-pub(super) fn unreadable(status: u16) -> Outcome {
-    Outcome::Unclear {
-        reason: Cause::UnreadableAnswer.reason(&format!("HTTP {status}"), String::new()),
-    }
-}
-
 /// The id in a success body; `None` when it is not one. A message that is held for a check of its
 /// template's quality has been taken too.
 fn accepted_id(body: &[u8]) -> Option<String> {
@@ -205,11 +250,7 @@ fn accepted_id(body: &[u8]) -> Option<String> {
         id: String,
     }
     let success: Success = serde_json::from_slice(body).ok()?;
-    let id = success.messages.into_iter().next()?.id;
-    let good = !id.trim().is_empty()
-        && id.len() <= PROVIDER_ID_BYTES_MAX
-        && !id.chars().any(char::is_control);
-    good.then_some(id)
+    meaning::provider_id(&success.messages.into_iter().next()?.id)
 }
 
 /// The `error` member of an answer, as far as it has the documented form.
@@ -235,7 +276,10 @@ impl GraphError {
             Some(data) => data["details"].as_str().unwrap_or_default(),
             None => "",
         };
-        let message = error.get("message").and_then(Value::as_str);
+        // What is said to people about a template is more precise than the message.
+        let message = ["error_user_msg", "message"]
+            .iter()
+            .find_map(|key| error.get(*key)?.as_str());
         let words = if words.trim().is_empty() {
             message.unwrap_or_default()
         } else {
@@ -262,6 +306,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::provider::meaning::RETRY_AFTER_MAX;
 
     fn adapter() -> MetaCloud {
         let token = Secret::new("EAAtoken-of-the-operator");

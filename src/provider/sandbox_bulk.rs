@@ -1,5 +1,6 @@
-//! The stand-in's bulk call: many messages in one request, and an answer to each. A message and its
-//! answer are as the Cloud API has them, so what an answer means is for `meta_cloud` to say.
+//! The stand-in: many messages in one request and an answer to each, or one message as the Cloud
+//! API takes it. A message and its answer are as that has them, so what an answer means is for
+//! `meta_cloud` to say. And it can be asked what it took.
 //!
 //! Answers are found by the id of their attempt, never by their place: one that is missing, there
 //! twice or not to be read leaves its own message unclear, and no other.
@@ -10,16 +11,110 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::meta_cloud::{self, MetaCloud};
-use super::{Reply, Request};
-use crate::batch::Message;
-use crate::delivery::{AttemptId, Outcome, Sender};
+use super::meta_cloud::MetaCloud;
+use super::{
+    Adapter, CallbackSecrets, Credential, Load, Next, Proof, Reply, Request, Upload, meaning,
+    sandbox,
+};
+use crate::batch::Moment;
+use crate::delivery::receipt::{Callback, Receipt, Says};
+use crate::delivery::{AttemptId, Outcome, Reason, Sender};
+
+/// The most messages that a request may be set to hold.
+pub const BULK_MAX: usize = sandbox::BULK_MESSAGES_MAX;
+
+/// What the adapter wants to know besides the address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How many messages the sandbox is handed in one request; 1 uses the call for one.
+    pub bulk_max: usize,
+}
 
 /// The adapter.
 #[derive(Clone, Debug)]
 pub struct SandboxBulk {
     single: MetaCloud,
     messages_max: usize,
+}
+
+impl Adapter for SandboxBulk {
+    fn endpoint(&self) -> &str {
+        self.single.endpoint()
+    }
+
+    fn bulk_max(&self) -> usize {
+        self.messages_max
+    }
+
+    fn credential(&self) -> &Credential {
+        self.single.credential()
+    }
+
+    fn upload(&self, sender: &Sender, file: &Upload<'_>) -> Option<Request> {
+        self.single.upload(sender, file)
+    }
+
+    fn uploaded(&self, reply: &Reply) -> Result<(String, Duration), Box<Outcome>> {
+        self.single.uploaded(reply)
+    }
+
+    fn has_lost_file(&self, reason: &Reason) -> bool {
+        self.single.has_lost_file(reason)
+    }
+
+    fn next(&self, load: &Load<'_>, replies: &[Reply]) -> Next {
+        if self.messages_max == 1 {
+            return self.single.next(load, replies);
+        }
+        match replies.last() {
+            None => Next::Send(self.request(load)),
+            Some(reply) => Next::Done(self.outcomes(reply, load.ids)),
+        }
+    }
+
+    fn verify(&self, callback: &Callback, secrets: &CallbackSecrets) -> Proof {
+        self.single.verify(callback, secrets)
+    }
+
+    fn challenge(&self, callback: &Callback, secrets: &CallbackSecrets) -> Option<String> {
+        self.single.challenge(callback, secrets)
+    }
+
+    fn receipts(&self, callback: &Callback) -> Vec<Receipt> {
+        self.single.receipts(callback)
+    }
+
+    fn can_be_asked(&self) -> bool {
+        true
+    }
+
+    fn ask(&self, ids: &[AttemptId]) -> Option<Request> {
+        let ids = ids.iter().map(|id| format!("id={id}"));
+        let query = ids.collect::<Vec<_>>().join("&");
+        let url = format!("{}/taken?{query}", self.single.endpoint());
+        Some(Request::get(url, self.credential()))
+    }
+
+    fn told(&self, reply: &Reply) -> Vec<Receipt> {
+        let Reply::Answer {
+            status: 200, body, ..
+        } = reply
+        else {
+            return Vec::new();
+        };
+        let Ok(told) = serde_json::from_slice::<Told>(body) else {
+            return Vec::new();
+        };
+        let receipt = |taken: Taken| {
+            Some(Receipt {
+                attempt: Some(AttemptId::parse(&taken.id)?),
+                provider_id: taken.message_id,
+                says: Says::Accepted,
+                at: Moment::from_millis(taken.at_ms),
+            })
+        };
+        told.messages.into_iter().filter_map(receipt).collect()
+    }
 }
 
 impl SandboxBulk {
@@ -31,22 +126,11 @@ impl SandboxBulk {
         }
     }
 
-    /// Where the API begins.
-    pub fn base_url(&self) -> &str {
-        self.single.base_url()
-    }
-
-    /// How many messages one request holds at most.
-    pub fn messages_max(&self) -> usize {
-        self.messages_max
-    }
-
-    /// The request that sends `messages` as the attempts `ids`, of which there are as many.
-    pub fn request(&self, sender: &Sender, ids: &[AttemptId], messages: &[&Message]) -> Request {
+    fn request(&self, load: &Load<'_>) -> Request {
         let mut first = None;
         let mut body = br#"{"messages":["#.to_vec();
-        for (id, message) in ids.iter().zip(messages) {
-            let single = self.single.request(sender, id, message);
+        for (id, message) in load.each() {
+            let single = self.single.request(load.sender, id, message);
             if first.is_some() {
                 body.push(b',');
             }
@@ -54,7 +138,7 @@ impl SandboxBulk {
             first.get_or_insert(single);
         }
         body.extend_from_slice(b"]}");
-        let first = first.expect("a request has a message");
+        let first = first.expect("a load has a message");
         Request {
             url: format!("{}/bulk", first.url),
             body: body.into(),
@@ -63,7 +147,7 @@ impl SandboxBulk {
     }
 
     /// What `reply` means for each of the attempts `ids`.
-    pub fn outcomes(&self, reply: &Reply, ids: &[AttemptId]) -> Vec<Outcome> {
+    fn outcomes(&self, reply: &Reply, ids: &[AttemptId]) -> Vec<Outcome> {
         let Reply::Answer { status, body, .. } = reply else {
             return vec![self.single.outcome(reply); ids.len()];
         };
@@ -73,10 +157,25 @@ impl SandboxBulk {
         let answers = answers(body);
         let outcome = |id: &AttemptId| match answers.get(&id.to_string()) {
             Some(Some(answer)) => self.single.outcome(answer),
-            Some(None) | None => meta_cloud::unreadable(*status),
+            Some(None) | None => meaning::unreadable(*status),
         };
         ids.iter().map(outcome).collect()
     }
+}
+
+/// What it took of what it was asked about.
+#[derive(Deserialize)]
+struct Told {
+    messages: Vec<Taken>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Taken {
+    id: String,
+    message_id: String,
+    #[serde(rename = "takenAtMs")]
+    at_ms: i64,
 }
 
 /// An answer of many.
@@ -127,7 +226,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::batch::{BatchId, Phone};
+    use crate::batch::{BatchId, Message, Moment, Phone};
+    use crate::delivery::Sender;
     use crate::provider::Secret;
 
     fn adapter() -> SandboxBulk {
@@ -182,7 +282,13 @@ mod tests {
             messages_per_second: 80.0,
         };
         let ids = ids(2);
-        let request = adapter().request(&sender, &ids, &[&message, &message]);
+        let load = Load {
+            sender: &sender,
+            ids: &ids,
+            messages: &[&message, &message],
+            at: Moment::from_millis(0),
+        };
+        let request = adapter().request(&load);
         assert_eq!(
             request.url,
             "http://127.0.0.1:1/v25.0/106540352242922/messages/bulk"

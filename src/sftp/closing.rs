@@ -10,7 +10,6 @@ use super::jail::Folder;
 use super::refusal::{Refusal, superseded, taken, unconfirmed};
 use super::spooling::Points;
 use super::uploads::{Key, Upload};
-use crate::batch::name::NameKind;
 use crate::crash;
 
 const POINTS: Points = Points {
@@ -38,7 +37,7 @@ impl Tree {
         let synced = upload.file.sync_all();
         crash::point("close-synced");
         let _held = self.uploads.hold(key);
-        let folder = self.folder(Folder::Drop(key.folder))?;
+        let folder = self.folder(Folder::Inlet(key.folder))?;
         let hidden = hidden(&key.name);
         let ours = find(&folder, &hidden)?.filter(|it| is_same(it, upload));
         let Some(ours) = ours.filter(|_| upload.still_owns_its_name()) else {
@@ -71,15 +70,15 @@ impl Tree {
             Ok(())
         };
         let sync = || self.sync_drop_folder(key.folder, folder);
-        if NameKind::of(key.name.as_str()).counts() && ours.st_size > 0 {
-            return self.take((&upload.file, key), rename, sync, &POINTS);
+        if let Some(folder) = key.counts().filter(|_| ours.st_size > 0) {
+            return self.take((&upload.file, key, folder), rename, sync, &POINTS);
         }
         rename()?;
         self.premises.finished.remember(ours);
         crash::point(POINTS.renamed);
         sync().map_err(|_| unconfirmed())?;
         crash::point(POINTS.folder_synced);
-        self.tell_if_it_steers(key.name.as_str());
+        self.tell_if_it_steers(key);
         Ok(())
     }
 
@@ -87,7 +86,7 @@ impl Tree {
         let key = &upload.key;
         let _held = self.uploads.hold(key);
         if upload.still_owns_its_name() {
-            unlink_if_there(self.folder(Folder::Drop(key.folder))?, &hidden(&key.name))?;
+            unlink_if_there(self.folder(Folder::Inlet(key.folder))?, &hidden(&key.name))?;
             upload.charge.end();
         }
         Ok(())

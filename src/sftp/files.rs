@@ -18,7 +18,7 @@ use rustix::fs::{fstat, openat, statat, unlinkat};
 use rustix::io::Errno;
 use tokio::sync::Notify;
 
-use super::jail::{self, Folder, Name, Place, README};
+use super::jail::{self, Folder, Inlet, Name, Place, README};
 use super::listing::{Listing, shown_file, shown_folder};
 use super::packet::{Attributes, Status};
 use super::premises::Premises;
@@ -27,7 +27,7 @@ use super::uploads::{Key, Unfit, Uploads};
 use super::usage::Count;
 use super::{Quota, Steered, clock};
 use crate::batch::TenantName;
-use crate::batch::name::{Companion, DropFolder, NameKind};
+use crate::batch::name::{Companion, NameKind};
 use crate::disk::{Root, UPLOAD_PREFIX};
 
 /// What a tree shares with those of other sessions.
@@ -60,8 +60,10 @@ pub(super) struct Tree {
 
 impl Tree {
     /// Tells whoever carries it out of a file that steers.
-    pub(super) fn tell_if_it_steers(&self, name: &str) {
-        if let NameKind::Companion(Companion::Steers(_)) = NameKind::of(name) {
+    pub(super) fn tell_if_it_steers(&self, key: &Key) {
+        if let (Inlet::Drop(_), NameKind::Companion(Companion::Steers(_))) =
+            (key.folder, NameKind::of(key.name.as_str()))
+        {
             self.steered.tell(&self.tenant);
         }
     }
@@ -97,7 +99,7 @@ impl Tree {
             Place::Written(tray, name) => find(self.folder(Folder::Tray(*tray))?, name.as_str())?,
             Place::Upload(folder, name) => {
                 let key = self.key(*folder, name);
-                let folder = self.folder(Folder::Drop(*folder))?;
+                let folder = self.folder(Folder::Inlet(*folder))?;
                 let found = match find(&folder, &hidden(name))? {
                     Some(partial) => Some(partial),
                     None => find(&folder, name.as_str())?,
@@ -127,7 +129,7 @@ impl Tree {
                 OFlags::RDONLY,
             )?,
             Place::Upload(folder, name) => {
-                let folder = self.folder(Folder::Drop(*folder))?;
+                let folder = self.folder(Folder::Inlet(*folder))?;
                 match open_file(&folder, &hidden(name), OFlags::RDONLY) {
                     Err(refusal) if refusal.status == Status::NoSuchFile => {
                         open_file(&folder, name.as_str(), OFlags::RDONLY)?
@@ -151,7 +153,7 @@ impl Tree {
         }
         let key = self.upload_key(place)?;
         let _held = self.uploads.hold(&key);
-        let folder = self.folder(Folder::Drop(key.folder))?;
+        let folder = self.folder(Folder::Inlet(key.folder))?;
         let seen = self.premises.usage.seen();
         let partial = find(&folder, &hidden(&key.name))?;
         let visible = find(&folder, key.name.as_str())?;
@@ -193,8 +195,8 @@ impl Tree {
             // The file may go at any time, and its ghost must then say what was set.
             let (key, ghosts) = (self.key(*folder, name), &self.premises.ghosts);
             let is_ghost = ghosts.set_times(&key, Some(times), clock::steady());
-            let folder = self.folder(Folder::Drop(*folder))?;
-            match set_times(&folder, name, times) {
+            let folder = self.folder(Folder::Inlet(*folder))?;
+            match set_times(&folder, &key, times) {
                 Err(Errno::NOENT) if is_ghost => {}
                 done => done?,
             }
@@ -233,7 +235,7 @@ impl Tree {
         ])
     }
 
-    /// Counts the files of the drop folders again if nobody has for a while.
+    /// Counts the files of the folders it writes to again if nobody has for a while.
     pub(super) fn count_if_old(&self) -> Result<(), Refusal> {
         if self.premises.usage.is_old() {
             self.count()?;
@@ -250,8 +252,8 @@ impl Tree {
     pub(super) fn count(&self) -> Result<(), Refusal> {
         self.premises.usage.count(|| {
             let mut count = Count::default();
-            for folder in DropFolder::ALL {
-                match self.folder(Folder::Drop(folder)) {
+            for folder in Inlet::ALL {
+                match self.folder(Folder::Inlet(folder)) {
                     Ok(opened) => self.count_folder(folder, &opened, &mut count)?,
                     // One that a local hand removed, or put a link in place of, takes no uploads.
                     Err(refusal) if refusal.status != Status::Failure => {}
@@ -275,7 +277,7 @@ impl Tree {
 
     fn count_folder(
         &self,
-        folder: DropFolder,
+        folder: Inlet,
         opened: &OwnedFd,
         count: &mut Count,
     ) -> Result<(), Refusal> {
@@ -300,12 +302,8 @@ impl Tree {
 
     /// Returns once the names in a drop folder are on disk; `opened` is that folder. One sync
     /// serves all who have changed it by then.
-    pub(super) fn sync_drop_folder(
-        &self,
-        folder: DropFolder,
-        opened: &OwnedFd,
-    ) -> Result<(), Errno> {
-        let syncs = self.premises.drop_syncs(folder);
+    pub(super) fn sync_drop_folder(&self, folder: Inlet, opened: &OwnedFd) -> Result<(), Errno> {
+        let syncs = self.premises.inlet_syncs(folder);
         syncs.run(|| rustix::fs::fsync(opened))
     }
 
@@ -326,7 +324,7 @@ impl Tree {
         }
     }
 
-    fn key(&self, folder: DropFolder, name: &Name) -> Key {
+    fn key(&self, folder: Inlet, name: &Name) -> Key {
         Key {
             tenant: self.tenant.clone(),
             folder,
@@ -375,11 +373,12 @@ pub(super) fn bytes_of(stat: &Stat) -> u64 {
     u64::try_from(stat.st_size).unwrap_or_default()
 }
 
-fn set_times(folder: impl AsFd, name: &Name, times: (u32, u32)) -> Result<(), Errno> {
+fn set_times(folder: impl AsFd, key: &Key, times: (u32, u32)) -> Result<(), Errno> {
+    let name = &key.name;
     let (times, flags) = (timestamps(times), AtFlags::SYMLINK_NOFOLLOW);
     match rustix::fs::utimensat(&folder, hidden(name), &times, flags) {
         // A local job's file is known by its times, and with others it would be another file.
-        Err(Errno::NOENT) if is_local_batch(&folder, name.as_str()) => Ok(()),
+        Err(Errno::NOENT) if is_local_batch(&folder, key) => Ok(()),
         Err(Errno::NOENT) => rustix::fs::utimensat(&folder, name.as_str(), &times, flags),
         done => done,
     }
@@ -387,10 +386,10 @@ fn set_times(folder: impl AsFd, name: &Name, times: (u32, u32)) -> Result<(), Er
 
 /// Whether a batch file of this name was put there by a local job: one that came through the door
 /// has its link in the spool.
-fn is_local_batch(folder: impl AsFd, name: &str) -> bool {
-    let found = find(folder, name).ok().flatten();
+fn is_local_batch(folder: impl AsFd, key: &Key) -> bool {
+    let found = find(folder, key.name.as_str()).ok().flatten();
     let is_local = |stat: Stat| stat.st_nlink == 1 && stat.st_size > 0;
-    NameKind::of(name).counts() && found.is_some_and(is_local)
+    key.counts().is_some() && found.is_some_and(is_local)
 }
 
 pub(super) fn open_file(folder: impl AsFd, name: &str, access: OFlags) -> Result<File, Refusal> {

@@ -4,7 +4,8 @@
 //! Only the shapes of the tree that a tenant sees come out of here: no text of the client's ever
 //! becomes a path, only a checked name becomes the last part of one.
 
-use crate::batch::name::{DropFolder, NAME_BYTES_MAX};
+use crate::batch::media;
+use crate::batch::name::{DropFolder, NAME_BYTES_MAX, NameKind};
 use crate::disk::HIDDEN_PREFIX;
 
 /// The longest path looked at; a longer one names nothing.
@@ -50,20 +51,56 @@ impl Tray {
     }
 }
 
+/// A folder that the tenant writes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Inlet {
+    /// What is put there is a batch, or says something about one.
+    Drop(DropFolder),
+    /// Files that messages name; nothing there is a batch.
+    Media,
+}
+
+impl Inlet {
+    pub(super) const ALL: [Self; 3] = [
+        Self::Drop(DropFolder::Whatsapp),
+        Self::Drop(DropFolder::DryRun),
+        Self::Media,
+    ];
+
+    /// Its path beneath the tenant's root.
+    pub(super) const fn path(self) -> &'static str {
+        match self {
+            Self::Drop(folder) => folder.path(),
+            Self::Media => media::FOLDER,
+        }
+    }
+
+    /// The drop folder that it is, if a file of this name counts there.
+    pub(super) fn counts(self, name: &str) -> Option<DropFolder> {
+        match self {
+            Self::Drop(folder) => NameKind::of(name).counts().then_some(folder),
+            Self::Media => None,
+        }
+    }
+}
+
 /// A folder of the tenant's tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Folder {
     Root,
-    Drop(DropFolder),
+    Inlet(Inlet),
     Tray(Tray),
 }
+
+/// The folder in which all others lie.
+const MAIN: Folder = Folder::Inlet(Inlet::Drop(DropFolder::Whatsapp));
 
 impl Folder {
     /// Its path beneath the tenant's root; empty for the root itself.
     pub(super) const fn path(self) -> &'static str {
         match self {
             Self::Root => "",
-            Self::Drop(folder) => folder.path(),
+            Self::Inlet(inlet) => inlet.path(),
             Self::Tray(tray) => tray.path(),
         }
     }
@@ -71,14 +108,13 @@ impl Folder {
     /// The folders shown in this one.
     pub(super) fn folders(self) -> Vec<Folder> {
         match self {
-            Self::Root => vec![Self::Drop(DropFolder::Whatsapp)],
-            Self::Drop(DropFolder::Whatsapp) => {
-                let trays = Tray::ALL.into_iter().map(Self::Tray);
-                std::iter::once(Self::Drop(DropFolder::DryRun))
-                    .chain(trays)
-                    .collect()
+            Self::Root => vec![MAIN],
+            MAIN => {
+                let inlets = [Inlet::Drop(DropFolder::DryRun), Inlet::Media].map(Self::Inlet);
+                let trays = Tray::ALL.map(Self::Tray);
+                inlets.into_iter().chain(trays).collect()
             }
-            Self::Drop(DropFolder::DryRun) | Self::Tray(_) => Vec::new(),
+            Self::Inlet(_) | Self::Tray(_) => Vec::new(),
         }
     }
 
@@ -148,8 +184,8 @@ pub(super) enum Place {
     Folder(Folder),
     /// The file that tells what the folders are.
     Readme,
-    /// A file in a drop folder.
-    Upload(DropFolder, Name),
+    /// A file in a folder that the tenant writes to.
+    Upload(Inlet, Name),
     /// A file that the daemon wrote.
     Written(Tray, Name),
     /// A name that no file may have, in a folder that takes files.
@@ -166,13 +202,13 @@ pub(super) fn place(path: &[u8]) -> Place {
     match parts(path)[..] {
         [] => Place::Folder(Folder::Root),
         [b"README.txt"] => Place::Readme,
-        [b"whatsapp"] => Place::Folder(Folder::Drop(DropFolder::Whatsapp)),
+        [b"whatsapp"] => Place::Folder(MAIN),
         [b"whatsapp", name] => match folder(name) {
             Some(folder) => Place::Folder(folder),
-            None => upload(DropFolder::Whatsapp, name),
+            None => upload(Inlet::Drop(DropFolder::Whatsapp), name),
         },
         [b"whatsapp", parent, name] => match folder(parent) {
-            Some(Folder::Drop(folder)) => upload(folder, name),
+            Some(Folder::Inlet(inlet)) => upload(inlet, name),
             Some(Folder::Tray(tray)) => match Name::parse_written(name) {
                 Ok(name) => Place::Written(tray, name),
                 Err(_) => Place::Nowhere,
@@ -224,15 +260,14 @@ fn parts(path: &[u8]) -> Vec<&[u8]> {
 
 /// The folder of this name in `/whatsapp`.
 fn folder(name: &[u8]) -> Option<Folder> {
-    Folder::Drop(DropFolder::Whatsapp)
-        .folders()
+    MAIN.folders()
         .into_iter()
         .find(|folder| folder.own_name().as_bytes() == name)
 }
 
-fn upload(folder: DropFolder, name: &[u8]) -> Place {
+fn upload(inlet: Inlet, name: &[u8]) -> Place {
     match Name::parse(name) {
-        Ok(name) => Place::Upload(folder, name),
+        Ok(name) => Place::Upload(inlet, name),
         Err(bad) => Place::Misnamed(bad),
     }
 }
@@ -242,7 +277,7 @@ mod tests {
     use super::*;
 
     fn drop_file(folder: DropFolder, name: &str) -> Place {
-        Place::Upload(folder, Name(name.to_owned()))
+        Place::Upload(Inlet::Drop(folder), Name(name.to_owned()))
     }
 
     /// A path that leads out of the tenant's tree, or to our own files, must lead nowhere.
@@ -257,12 +292,24 @@ mod tests {
             (b"/README.txt", Place::Readme),
             (b"/other.txt", Place::Nowhere),
             (b"/../../etc/passwd", Place::Nowhere),
-            (b"whatsapp/", Place::Folder(Folder::Drop(Whatsapp))),
+            (b"whatsapp/", Place::Folder(MAIN)),
             (b"/whatsapp/a.json", drop_file(Whatsapp, "a.json")),
             (b"//whatsapp/./b/../a.json", drop_file(Whatsapp, "a.json")),
             (b"/whatsapp/../whatsapp/a", drop_file(Whatsapp, "a")),
             (b"/whatsapp/Results", drop_file(Whatsapp, "Results")),
-            (b"/whatsapp/dry-run", Place::Folder(Folder::Drop(DryRun))),
+            (
+                b"/whatsapp/dry-run",
+                Place::Folder(Folder::Inlet(Inlet::Drop(DryRun))),
+            ),
+            (
+                b"/whatsapp/media",
+                Place::Folder(Folder::Inlet(Inlet::Media)),
+            ),
+            (
+                b"/whatsapp/media/a.json",
+                Place::Upload(Inlet::Media, name("a.json")),
+            ),
+            (b"/whatsapp/media/a/b", Place::Nowhere),
             (b"/whatsapp/dry-run/a.json", drop_file(DryRun, "a.json")),
             (b"/whatsapp/dry-run/results", drop_file(DryRun, "results")),
             (b"/whatsapp/dry-run/a/b", Place::Nowhere),

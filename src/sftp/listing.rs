@@ -29,7 +29,7 @@ pub(super) fn shown_file(place: &Place, stat: &Stat) -> Attributes {
 pub(super) fn shown_folder(folder: Folder, stat: &Stat) -> Attributes {
     let mode = match folder {
         Folder::Root | Folder::Tray(Tray::Templates) => 0o040_555,
-        Folder::Drop(_) | Folder::Tray(_) => 0o040_755,
+        Folder::Inlet(_) | Folder::Tray(_) => 0o040_755,
     };
     shown(mode, stat)
 }
@@ -99,7 +99,7 @@ impl Listing {
     /// The file behind an entry of the folder as it is shown; `None` when it is not shown.
     fn file(&self, entry: &[u8]) -> Result<Option<(String, Attributes)>, Refusal> {
         let here = self.entries.fd()?;
-        let as_drop = matches!(self.folder, Folder::Drop(_));
+        let as_drop = matches!(self.folder, Folder::Inlet(_));
         let partial = entry.strip_prefix(UPLOAD_PREFIX.as_bytes());
         let parsed = if as_drop {
             Name::parse(partial.unwrap_or(entry))
@@ -120,7 +120,7 @@ impl Listing {
         match statat(here, entry, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) if is_regular(&stat) => {
                 let place = match self.folder {
-                    Folder::Drop(folder) => Place::Upload(folder, name.clone()),
+                    Folder::Inlet(inlet) => Place::Upload(inlet, name.clone()),
                     Folder::Tray(tray) => Place::Written(tray, name.clone()),
                     Folder::Root => Place::Readme,
                 };

@@ -21,7 +21,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::batch::TenantName;
-use crate::batch::name::DropFolder;
 use crate::{clock, disk};
 
 mod authorized;
@@ -78,7 +77,7 @@ pub use settings::{Gate, Login, Quota, Require, Settings};
 use connection::{Connection, Tenants, Ticket};
 use crowd::{Bounds, Crowd, Source};
 use files::{Shared, Tree};
-use jail::Tray;
+use jail::{Inlet, Tray};
 use logins::Logins;
 use premises::Premises;
 use room::Disk;
@@ -161,9 +160,9 @@ pub async fn open(settings: Settings) -> Result<Door, Error> {
 
 /// Makes the folders of a tenant that are not there yet.
 pub fn lay_out(tenant_root: &Path) -> io::Result<()> {
-    let drops = DropFolder::ALL.map(DropFolder::path);
+    let inlets = Inlet::ALL.map(Inlet::path);
     let trays = Tray::ALL.map(Tray::path);
-    for folder in drops.into_iter().chain(trays) {
+    for folder in inlets.into_iter().chain(trays) {
         disk::make_folder(&tenant_root.join(folder))?;
     }
     Ok(())

@@ -18,7 +18,6 @@ use super::packet::OpenFlags;
 use super::refusal::{Refusal, taken};
 use super::uploads::{Before, EndWanted, Key, Terms, Upload};
 use super::usage::{Beginning, Charge};
-use crate::batch::name::NameKind;
 
 /// What lies under the two names of an upload.
 struct Found {
@@ -43,7 +42,7 @@ impl Tree {
         let key = self.upload_key(place)?;
         self.count_if_old()?;
         let _held = self.uploads.hold(&key);
-        let folder = self.folder(Folder::Drop(key.folder))?;
+        let folder = self.folder(Folder::Inlet(key.folder))?;
         let found = Found {
             partial: find(&folder, &hidden(&key.name))?,
             visible: find(&folder, key.name.as_str())?,
@@ -150,7 +149,7 @@ impl Found {
 /// Whether the bytes under this visible name belong to a batch, or to one that will be. An empty
 /// file is none: some clients make it first and write to it later.
 fn is_taken(key: &Key, visible: &Stat) -> bool {
-    visible.st_nlink > 1 || NameKind::of(key.name.as_str()).counts() && visible.st_size > 0
+    visible.st_nlink > 1 || key.counts().is_some() && visible.st_size > 0
 }
 
 fn create_file(folder: impl AsFd, name: &str) -> Result<File, Refusal> {

@@ -8,12 +8,11 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::files::Tree;
-use super::jail::Name;
+use super::jail::{Inlet, Name};
 use super::packet::{self, Status};
 use super::refusal::{Refusal, unconfirmed};
 use super::shares::Seat;
 use super::uploads::{Key, Upload};
-use crate::batch::name::DropFolder;
 
 /// How many closes a conversation may have under way; the next waits for the oldest.
 const PENDING_MAX: usize = 16;
@@ -62,7 +61,7 @@ impl Pending {
     }
 
     /// Waits for the close of a name.
-    pub(super) async fn ended(&mut self, folder: DropFolder, name: &Name) {
+    pub(super) async fn ended(&mut self, folder: Inlet, name: &Name) {
         for (key, close) in &mut self.0 {
             if key.folder == folder && key.name == *name && !close.is_finished() {
                 let _ = close.await;

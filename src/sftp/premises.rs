@@ -6,6 +6,7 @@ use tokio::sync::Semaphore;
 
 use super::finished::Finished;
 use super::ghosts::Ghosts;
+use super::jail::Inlet;
 use super::shares::Shares;
 use super::syncs::GroupSync;
 use super::unshown::Unshown;
@@ -23,7 +24,7 @@ pub(super) struct Premises {
     pub(super) ghosts: Ghosts,
     pub(super) finished: Finished,
     pub(super) spool_syncs: GroupSync,
-    drop_syncs: [GroupSync; 2],
+    inlet_syncs: [GroupSync; 3],
     pub(super) closes: Arc<Semaphore>,
     pub(super) shares: Shares,
     pub(super) unshown: Unshown,
@@ -36,7 +37,7 @@ impl Default for Premises {
             ghosts: Ghosts::default(),
             finished: Finished::default(),
             spool_syncs: GroupSync::default(),
-            drop_syncs: Default::default(),
+            inlet_syncs: Default::default(),
             closes: Arc::new(Semaphore::new(CLOSES_AT_ONCE_MAX)),
             shares: Shares::default(),
             unshown: Unshown::default(),
@@ -45,11 +46,12 @@ impl Default for Premises {
 }
 
 impl Premises {
-    /// The syncs of a drop folder.
-    pub(super) fn drop_syncs(&self, folder: DropFolder) -> &GroupSync {
+    /// The syncs of a folder that the tenant writes to.
+    pub(super) fn inlet_syncs(&self, folder: Inlet) -> &GroupSync {
         match folder {
-            DropFolder::Whatsapp => &self.drop_syncs[0],
-            DropFolder::DryRun => &self.drop_syncs[1],
+            Inlet::Drop(DropFolder::Whatsapp) => &self.inlet_syncs[0],
+            Inlet::Drop(DropFolder::DryRun) => &self.inlet_syncs[1],
+            Inlet::Media => &self.inlet_syncs[2],
         }
     }
 }

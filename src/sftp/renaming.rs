@@ -1,4 +1,5 @@
-//! Renames within the drop folders. A name that begins to count is an arrival, just as a close is.
+//! Renames within the folders that a tenant writes to. A name that begins to count is an arrival,
+//! just as a close is.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -13,7 +14,7 @@ use super::refusal::{Refusal, unconfirmed};
 use super::spooling::Points;
 use super::uploads::Key;
 use super::usage::Seen;
-use crate::batch::name::NameKind;
+use crate::batch::name::DropFolder;
 use crate::crash;
 
 const POINTS: Points = Points {
@@ -57,7 +58,7 @@ impl End {
 }
 
 impl Tree {
-    /// Renames a file within the drop folders.
+    /// Renames a file within the folders that its tenant writes to.
     pub(super) fn rename(&self, from: &Place, to: &Place, onto: Onto) -> Result<(), Refusal> {
         let (from, to) = (self.upload_key(from)?, self.upload_key(to)?);
         let _held = self.uploads.hold_both(&from, &to);
@@ -93,7 +94,7 @@ impl Tree {
     }
 
     fn end(&self, key: Key) -> Result<End, Refusal> {
-        let folder = self.folder(Folder::Drop(key.folder))?;
+        let folder = self.folder(Folder::Inlet(key.folder))?;
         Ok(End {
             seen: self.premises.usage.seen(),
             partial: find(&folder, &hidden(&key.name))?,
@@ -105,7 +106,7 @@ impl Tree {
 
     /// Renames an unfinished upload, which stays one.
     fn rename_partial(&self, from: &End, to: &End) -> Result<(), Refusal> {
-        if NameKind::of(to.name()).counts() {
+        if to.key.counts().is_some() {
             return Err(Refusal::failure(
                 "this upload was not finished; resume it or upload it again",
             ));
@@ -140,17 +141,17 @@ impl Tree {
             self.clear_partial(to)
         };
         let sync = || self.sync_ends(from, to);
-        if let Some(file) = self.arriving(from, to)? {
+        if let Some((file, folder)) = self.arriving(from, to)? {
             file.sync_all()?;
             crash::point("rename-synced");
-            return self.take((&file, &to.key), rename, sync, &POINTS);
+            return self.take((&file, &to.key, folder), rename, sync, &POINTS);
         }
         rename()?;
         crash::point(POINTS.renamed);
         self.premises.ghosts.forget(&to.key, clock::steady());
         sync().map_err(|_| unconfirmed())?;
         crash::point(POINTS.folder_synced);
-        self.tell_if_it_steers(to.name());
+        self.tell_if_it_steers(&to.key);
         Ok(())
     }
 
@@ -158,15 +159,15 @@ impl Tree {
     /// spool entry, or what became of it, is a further link. Not when it is empty. And only when
     /// the door has finished it: a local writer's file may be written on, and may have been taken
     /// by copy; the inbox hears of it and sees to it.
-    fn arriving(&self, from: &End, to: &End) -> Result<Option<File>, Refusal> {
-        if !NameKind::of(to.name()).counts() || NameKind::of(from.name()).counts() {
+    fn arriving(&self, from: &End, to: &End) -> Result<Option<(File, DropFolder)>, Refusal> {
+        let Some(folder) = to.key.counts().filter(|_| from.key.counts().is_none()) else {
             return Ok(None);
-        }
+        };
         let file = open_file(&from.folder, from.name(), OFlags::RDONLY)?;
         let found = fstat(&file)?;
         let is_ours = self.premises.finished.has(&found);
         let arrives = is_ours && found.st_nlink == 1 && found.st_size > 0;
-        Ok(arrives.then_some(file))
+        Ok(arrives.then_some((file, folder)))
     }
 
     /// An abandoned upload to the target would hide the file that lies there.

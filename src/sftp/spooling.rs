@@ -20,7 +20,7 @@ use super::listing::shown_file;
 use super::refusal::{Refusal, unconfirmed};
 use super::uploads::Key;
 use crate::batch::BatchId;
-use crate::batch::name::SpoolName;
+use crate::batch::name::{DropFolder, SpoolName};
 use crate::{crash, disk};
 
 /// How the name of a spool entry begins whose file has not got its visible name; its own follows.
@@ -50,7 +50,7 @@ impl Tree {
     /// that `rename` has changed. The caller holds the name.
     pub(super) fn take(
         &self,
-        (file, key): (&File, &Key),
+        (file, key, folder): (&File, &Key, DropFolder),
         rename: impl FnOnce() -> Result<(), Errno>,
         sync: impl FnOnce() -> Result<(), Errno>,
         points: &Points,
@@ -61,7 +61,7 @@ impl Tree {
             rename()?;
             return sync().map_err(|_| unconfirmed());
         }
-        let entry = self.link_into_spool(file, key)?;
+        let entry = self.link_into_spool(file, key, folder)?;
         crash::point(points.linked);
         let spool = &self.premises.spool_syncs;
         let synced = spool.run(|| disk::sync_folder(&self.spool).map_err(|error| errno(&error)));
@@ -98,12 +98,17 @@ impl Tree {
     }
 
     /// Links the inode into the spool under a new batch id.
-    fn link_into_spool(&self, file: &File, key: &Key) -> Result<Entry, Refusal> {
+    fn link_into_spool(
+        &self,
+        file: &File,
+        key: &Key,
+        folder: DropFolder,
+    ) -> Result<Entry, Refusal> {
         disk::make_folder(&self.spool)?;
         for _ in 0..ID_TRIES {
             let name = SpoolName {
                 batch: BatchId::new(clock::now(), fastrand::u64(..)),
-                folder: key.folder,
+                folder,
                 name: key.name.as_str().to_owned(),
             };
             let entry = Entry {

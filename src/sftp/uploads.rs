@@ -13,7 +13,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::extents::Extents;
-use super::jail::Name;
+use super::jail::{Inlet, Name};
 use super::refusal::{Refusal, superseded, taken};
 use super::room::Disk;
 use super::usage::{Charge, Full, Size};
@@ -24,12 +24,19 @@ use crate::batch::name::DropFolder;
 /// How many locks all names share. Two names seldom meet on one, and when they do, one waits.
 const LOCKS: usize = 1024;
 
-/// A name in a drop folder of a tenant.
+/// A name in a folder that a tenant writes to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     pub(super) tenant: TenantName,
-    pub(super) folder: DropFolder,
+    pub(super) folder: Inlet,
     pub(super) name: Name,
+}
+
+impl Key {
+    /// The drop folder that it is in, if a file of its name counts there.
+    pub(super) fn counts(&self) -> Option<DropFolder> {
+        self.folder.counts(self.name.as_str())
+    }
 }
 
 /// The uploads of all sessions; as many entries as there are open handles, at most.
@@ -517,7 +524,7 @@ fn too_large(quota: Quota) -> Refusal {
 pub(super) fn key_of(name: &str) -> Key {
     Key {
         tenant: TenantName::parse("acme").expect("a name"),
-        folder: DropFolder::Whatsapp,
+        folder: Inlet::Drop(DropFolder::Whatsapp),
         name: Name::parse(name.as_bytes()).expect("a name"),
     }
 }

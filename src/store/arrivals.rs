@@ -3,11 +3,14 @@
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
 use super::companions::{Heard, hear};
-use super::{Error, Store};
+use super::media::forget_uses;
+use super::settling::ALL_CLOSED;
+use super::{Error, Store, holding};
 use crate::batch::name::DropFolder;
 use crate::batch::origin::Origin;
 use crate::batch::{Arrival, BatchId, Fault, Moment, TenantName};
 use crate::delivery::UnknownPolicy;
+use crate::delivery::settling::Hold;
 use crate::delivery::standing::{BatchStanding, BatchState, Counts};
 
 /// How many rows a reading may be ahead of what is kept of it: a row at which the daemon dies again
@@ -191,6 +194,9 @@ impl Store {
                 // Nobody was reading it: to admit it once more would be to send it once more.
                 return Err(rusqlite::Error::StatementChangedRows(changed));
             }
+            if state != BatchState::Sending {
+                forget_uses(connection, seq)?;
+            }
             hear(connection, seq, &admission.heard)?;
             Ok(Admitted::Whole)
         })
@@ -230,21 +236,6 @@ impl Store {
             forget_messages(connection, seq)?;
             hear(connection, seq, &refusal.heard)?;
             Ok(())
-        })
-        .await
-    }
-
-    /// Declares a batch finished if nothing of it is left to send. Says whether it is.
-    pub async fn finish(&self, batch: BatchId, now: Moment) -> Result<bool, Error> {
-        self.write(move |connection| {
-            let sql = "-- finish
-                UPDATE batches SET state = 'finished', finished_at = ?2
-                WHERE id = ?1 AND state = 'sending' AND total = invalid + accepted + failed
-                    + expired + suppressed + cancelled + unknown";
-            let changed = connection
-                .prepare_cached(sql)?
-                .execute(params![batch.as_str(), now.as_millis()])?;
-            Ok(changed == 1)
         })
         .await
     }
@@ -293,14 +284,19 @@ impl Store {
         .await
     }
 
-    /// The batches that are being sent, oldest first, and whose they are.
+    /// The batches that are being sent, oldest first, and whose they are. Those of which messages
+    /// are only held are not among them.
     pub async fn sending(&self) -> Result<Vec<(BatchId, TenantName)>, Error> {
         self.read(|connection| {
-            let sql = "-- sending
-                SELECT id, tenant FROM batches WHERE ended_at = 0 AND state = 'sending' ORDER BY seq";
-            let mut statement = connection.prepare_cached(sql)?;
+            let sql = format!(
+                "-- sending
+                SELECT id, tenant FROM batches WHERE ended_at = 0 AND state = 'sending'
+                    AND NOT (held > 0 AND {ALL_CLOSED}) ORDER BY seq"
+            );
+            let mut statement = connection.prepare_cached(&sql)?;
             let rows = statement.query_map((), |row| {
-                let batch = BatchId::parse(row.get_ref(0)?.as_str()?).ok_or_else(|| odd(0, "id"))?;
+                let batch =
+                    BatchId::parse(row.get_ref(0)?.as_str()?).ok_or_else(|| odd(0, "id"))?;
                 let tenant = TenantName::parse(row.get_ref(1)?.as_str()?);
                 Ok((batch, tenant.ok_or_else(|| odd(1, "tenant"))?))
             })?;
@@ -347,13 +343,15 @@ impl Store {
     }
 
     /// At a start, before anything is sent: what was in flight when the last run stopped has lost
-    /// its answer. `policies` says what each tenant wants done. Returns how many there were.
+    /// its answer. `policies` says what each tenant wants done, and how long what may have gone out
+    /// is held from here on. Returns how many there were.
     pub async fn recover(
         &self,
-        policies: Vec<(TenantName, UnknownPolicy)>,
+        policies: Vec<(TenantName, UnknownPolicy, Hold)>,
         now: Moment,
     ) -> Result<u64, Error> {
         self.write_outcome(move |connection| {
+            holding::set_holds(connection, &policies, now)?;
             let sql =
                 "-- recover\nSELECT seq, tenant FROM batches WHERE ended_at = 0 AND in_flight > 0";
             let mut statement = connection.prepare(sql)?;
@@ -361,8 +359,8 @@ impl Store {
             let open: Vec<(i64, String)> = open.collect::<rusqlite::Result<_>>()?;
             let mut recovered = 0;
             for (seq, tenant) in open {
-                let known = policies.iter().find(|(name, _)| name.as_str() == tenant);
-                let unknown = known.map_or(UnknownPolicy::Hold, |(_, policy)| *policy);
+                let known = policies.iter().find(|(name, ..)| name.as_str() == tenant);
+                let unknown = known.map_or(UnknownPolicy::Hold, |(_, policy, _)| *policy);
                 recovered += super::sending::recover_batch(connection, seq, unknown, now)?;
             }
             Ok(recovered)
@@ -377,7 +375,9 @@ pub(super) const SELECT_BATCH: &str =
     in_flight, accepted, failed, expired, suppressed, cancelled, unknown,
     EXISTS (SELECT 1 FROM batches AS newer WHERE newer.tenant = batches.tenant
         AND newer.name = batches.name AND newer.seq > batches.seq),
-    origin, waits_for_done, cancelled_at, scheduled_at, cancel_reason
+    origin, waits_for_done, cancelled_at, scheduled_at, cancel_reason, held,
+    CASE WHEN held > 0 THEN COALESCE((SELECT MAX(held_until) FROM messages
+        INDEXED BY messages_held_of WHERE batch = seq AND held_until > 0), 0) ELSE 0 END
     FROM batches";
 
 pub(super) fn batch_standing(row: &Row<'_>) -> rusqlite::Result<BatchStanding> {
@@ -435,6 +435,8 @@ pub(super) fn batch_standing(row: &Row<'_>) -> rusqlite::Result<BatchStanding> {
         cancelled_at: moment(27)?,
         scheduled_at: moment(28)?,
         cancel_reason: text(29)?,
+        held: count(30)?,
+        held_until: moment(31)?,
     })
 }
 
@@ -483,7 +485,7 @@ fn forget_messages(connection: &Connection, seq: i64) -> rusqlite::Result<()> {
     ] {
         connection.prepare_cached(sql)?.execute([seq])?;
     }
-    Ok(())
+    forget_uses(connection, seq)
 }
 
 pub(super) fn keep_faults(

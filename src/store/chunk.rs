@@ -2,7 +2,7 @@
 //! file, so that the writer's thread only writes; where chunks lie is for the store's verbs to
 //! know.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Read};
 
 use crate::batch::{Message, Moment};
@@ -35,6 +35,8 @@ pub struct Chunk {
     pub(super) first_index: u64,
     pub(super) last_index: u64,
     pub(super) message_count: u64,
+    /// The tenant's own files that its messages need.
+    pub(super) files: BTreeSet<String>,
     pub(super) content: Vec<u8>,
 }
 
@@ -52,6 +54,7 @@ pub struct Packer {
     /// The lane of the last message.
     lane: usize,
     next_at: Option<Moment>,
+    files: BTreeSet<String>,
     /// Chunks that are full.
     full: Vec<Chunk>,
 }
@@ -69,6 +72,7 @@ impl Default for Packer {
             lane_places: HashMap::new(),
             lane: 0,
             next_at: None,
+            files: BTreeSet::new(),
             full: Vec::new(),
         }
     }
@@ -86,6 +90,11 @@ impl Packer {
         self.indices = Some((first, message.index));
         self.message_count += 1;
         self.label(message);
+        for file in message.content.files() {
+            if !self.files.contains(&file.sha256) {
+                self.files.insert(file.sha256.clone());
+            }
+        }
         serde_json::to_writer(&mut self.lines, message).expect("our own types serialise");
         self.lines.push(b'\n');
         if self.lines.len() >= LINES_BYTES_MAX {
@@ -138,6 +147,7 @@ impl Packer {
             first_index,
             last_index,
             message_count: std::mem::take(&mut self.message_count),
+            files: std::mem::take(&mut self.files),
             content: self.room[..length].to_vec(),
         });
     }

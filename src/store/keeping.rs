@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use super::arrivals::{keep_faults, seq, to_json};
 use super::chunk::Chunk;
+use super::media::keep_uses;
 use super::{Error, Store};
 use crate::batch::read::BadRow;
 use crate::batch::{BatchId, Fault, Message};
@@ -120,6 +121,8 @@ impl Store {
                 let touched = touched.filter(|(index, _)| indices.contains(index)).count();
                 keep_chunk(connection, seq, (chunk, lanes), touched as i64)?;
             }
+            let files = piece.chunks.iter().flat_map(|chunk| &chunk.files);
+            keep_uses(connection, seq, files)?;
             keep_suppressed(connection, seq, &piece.suppressed)?;
             keep_bad_rows(connection, seq, &piece.bad)?;
             keep_faults(connection, seq, &piece.faults)?;

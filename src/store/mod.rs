@@ -26,12 +26,15 @@ mod bars;
 mod chunk;
 mod companions;
 mod finding;
+mod holding;
 mod keeping;
+mod media;
 mod messages;
 mod publications;
 mod reserve;
 mod retention;
 mod sending;
+mod settling;
 mod steering;
 mod wishes;
 
@@ -39,11 +42,14 @@ pub use arrivals::{AHEAD_ROWS_MAX, Admission, Admitted, Refusal, Start};
 pub use chunk::{Chunk, Packer};
 pub use companions::{FileName, Heard, Newest, Started};
 pub use finding::{BatchQuery, Found, LISTED_MAX};
+pub use holding::{Questioned, Released};
 pub use keeping::{Keeping, Piece, UNDER_WAY_MAX};
+pub use media::{MediaId, MediaKey};
 pub use publications::Publication;
 use reserve::{Need, Queue, Space};
 pub use retention::Aged;
 pub use sending::{Age, Looked};
+pub use settling::{Finish, Heeded};
 pub use steering::{Cancelled, SenderLimit, Settling};
 pub use wishes::{Deed, Granted, Wish};
 
@@ -66,6 +72,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0004_retention.sql"),
     include_str!("migrations/0005_steering.sql"),
     include_str!("migrations/0006_bars.sql"),
+    include_str!("migrations/0007_settling.sql"),
+    include_str!("migrations/0008_media.sql"),
 ];
 
 /// The migration since which chunks are labelled.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::arrivals::{SELECT_BATCH, batch_standing, to_json};
+use super::media::forget_uses;
 use super::{Error, Store};
 use crate::batch::{Arrival, BatchId, Moment, TenantName};
 use crate::delivery::retention::{Belief, Kept};
@@ -178,13 +179,14 @@ impl Store {
                 let sql = "-- purge_notes: done
                     UPDATE batches SET content_gone = 1 WHERE seq = ?1";
                 connection.prepare_cached(sql)?.execute([seq])?;
+                forget_uses(connection, seq)?;
                 return Ok(None);
             };
             // Codes, and the words that are our own, are history.
             let sql = "-- purge_notes
-                UPDATE messages SET note = CASE state WHEN 'invalid' THEN ''
-                    ELSE json_remove(note, '$.reason.detail') END
-                WHERE batch = ?1 AND idx BETWEEN ?2 AND ?3 AND note <> ''";
+                UPDATE messages SET receipt = '', note = CASE WHEN state = 'invalid' OR note = ''
+                    THEN '' ELSE json_remove(note, '$.reason.detail') END
+                WHERE batch = ?1 AND idx BETWEEN ?2 AND ?3 AND (note <> '' OR receipt <> '')";
             connection.prepare_cached(sql)?.execute([seq, from, last])?;
             Ok(Some(last as u64 + 1))
         })

@@ -13,10 +13,12 @@ use super::chunk::{Sized, goes_at};
 use super::messages::{Chunks, content};
 use super::steering::seq_if_sending;
 use super::{Error, Store};
+use super::{holding, settling};
 use crate::batch::{BatchId, Moment, Phone, TenantName};
 use crate::crash;
 use crate::delivery::lane::Lane;
 use crate::delivery::sending::{Item, Plan, Read, Readings, Verdict};
+use crate::delivery::settling::{Hold, is_open};
 use crate::delivery::standing::Note;
 use crate::delivery::{self, Attempt, Policy, Reason, State, Step, Tried, UnknownPolicy};
 
@@ -293,40 +295,23 @@ impl Store {
     /// Begins attempts. Only after this has returned may the requests leave of those that are
     /// `true`; `false` means that the message is not there to be sent any more.
     pub async fn begin(&self, attempts: Vec<Attempt>, now: Moment) -> Result<Vec<bool>, Error> {
+        self.write(move |connection| begin(connection, attempts.iter(), now))
+            .await
+    }
+
+    /// Begins attempts of which no request leaves, and records what became of them: nobody sees
+    /// them under way. Says which of them were there to be sent.
+    pub async fn end_unsent(
+        &self,
+        verdicts: Vec<Verdict>,
+        now: Moment,
+    ) -> Result<Vec<bool>, Error> {
         self.write(move |connection| {
-            let mut tally = Tally::default();
-            let sql = "-- begin
-                INSERT INTO messages (batch, idx, state, attempts, due_at, changed_at, expires_at,
-                    possible_duplicate, in_row, provider_id, note, uncounted)
-                VALUES (?1, ?2, 'inFlight', ?3, 0, ?4, ?5, ?6, 0, '', '', ?7)
-                ON CONFLICT (batch, idx) DO UPDATE SET state = 'inFlight', due_at = 0,
-                    attempts = excluded.attempts, changed_at = excluded.changed_at
-                WHERE messages.state = 'waiting' AND messages.attempts = excluded.attempts - 1";
-            let mut statement = connection.prepare_cached(sql)?;
-            let mut begun = Vec::with_capacity(attempts.len());
-            for attempt in &attempts {
-                let Some(seq) = tally.seq_if_sending(connection, &attempt.batch)? else {
-                    begun.push(false);
-                    continue;
-                };
-                let changed = statement.execute(params![
-                    seq,
-                    attempt.index as i64,
-                    attempt.attempt,
-                    now.as_millis(),
-                    attempt.expires_at.as_millis(),
-                    attempt.possible_duplicate,
-                    attempt.uncounted,
-                ])?;
-                if changed == 1 {
-                    tally.counts(seq).in_flight += 1;
-                    if attempt.attempt == 1 {
-                        tally.touch(connection, seq, attempt.index)?;
-                    }
-                }
-                begun.push(changed == 1);
-            }
-            tally.write(connection)?;
+            let attempts = verdicts.iter().map(|verdict| &verdict.attempt);
+            let begun = begin(connection, attempts, now)?;
+            let of_begun = verdicts.iter().zip(&begun);
+            let of_begun = of_begun.filter(|(_, begun)| **begun);
+            record(connection, of_begun.map(|(verdict, _)| verdict), now)?;
             Ok(begun)
         })
         .await
@@ -334,18 +319,8 @@ impl Store {
 
     /// Records where messages stand after an attempt each.
     pub async fn record(&self, verdicts: Vec<Verdict>, now: Moment) -> Result<(), Error> {
-        self.write_outcome(move |connection| {
-            let mut tally = Tally::default();
-            for Verdict { attempt, step } in &verdicts {
-                let seq = tally.seq(connection, &attempt.batch)?;
-                let is_sending = tally.seq_if_sending(connection, &attempt.batch)?.is_some();
-                let cancelled = cancelled_instead(step, is_sending);
-                let step = cancelled.as_ref().unwrap_or(step);
-                take_step(connection, &mut tally, (seq, attempt.index), step, now)?;
-            }
-            tally.write(connection)
-        })
-        .await
+        self.write_outcome(move |connection| record(connection, verdicts.iter(), now))
+            .await
     }
 
     /// Records that the time of messages ran out before they could be sent. One that is in flight
@@ -393,6 +368,9 @@ impl Store {
                         tally.touch(connection, seq, attempt.index)?;
                     }
                     tally.counts(seq).closed(state);
+                    if state == State::Unknown {
+                        holding::hold(connection, &mut tally, (seq, attempt.index), now)?;
+                    }
                 }
             }
             tally.write(connection)
@@ -449,6 +427,65 @@ impl Store {
         })
         .await
     }
+}
+
+/// Begins attempts; says which of them were there to be sent.
+fn begin<'a>(
+    connection: &Connection,
+    attempts: impl Iterator<Item = &'a Attempt>,
+    now: Moment,
+) -> rusqlite::Result<Vec<bool>> {
+    let mut tally = Tally::default();
+    let sql = "-- begin
+        INSERT INTO messages (batch, idx, state, attempts, due_at, changed_at, expires_at,
+            possible_duplicate, in_row, provider_id, note, uncounted)
+        VALUES (?1, ?2, 'inFlight', ?3, 0, ?4, ?5, ?6, 0, '', '', ?7)
+        ON CONFLICT (batch, idx) DO UPDATE SET state = 'inFlight', due_at = 0,
+            attempts = excluded.attempts, changed_at = excluded.changed_at
+        WHERE messages.state = 'waiting' AND messages.attempts = excluded.attempts - 1";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut begun = Vec::new();
+    for attempt in attempts {
+        let Some(seq) = tally.seq_if_sending(connection, &attempt.batch)? else {
+            begun.push(false);
+            continue;
+        };
+        let changed = statement.execute(params![
+            seq,
+            attempt.index as i64,
+            attempt.attempt,
+            now.as_millis(),
+            attempt.expires_at.as_millis(),
+            attempt.possible_duplicate,
+            attempt.uncounted,
+        ])?;
+        if changed == 1 {
+            tally.counts(seq).in_flight += 1;
+            if attempt.attempt == 1 {
+                tally.touch(connection, seq, attempt.index)?;
+            }
+        }
+        begun.push(changed == 1);
+    }
+    tally.write(connection)?;
+    Ok(begun)
+}
+
+/// Records where messages stand after an attempt each.
+fn record<'a>(
+    connection: &Connection,
+    verdicts: impl Iterator<Item = &'a Verdict>,
+    now: Moment,
+) -> rusqlite::Result<()> {
+    let mut tally = Tally::default();
+    for Verdict { attempt, step } in verdicts {
+        let seq = tally.seq(connection, &attempt.batch)?;
+        let is_sending = tally.seq_if_sending(connection, &attempt.batch)?.is_some();
+        let cancelled = cancelled_instead(step, is_sending);
+        let step = cancelled.as_ref().unwrap_or(step);
+        take_step(connection, &mut tally, (seq, attempt.index), step, now)?;
+    }
+    tally.write(connection)
 }
 
 /// A cancelled batch has nobody wait.
@@ -521,7 +558,8 @@ pub(super) fn recover_batch(
     Ok(in_flight.len() as u64)
 }
 
-/// Moves a message from in flight to where `step` says.
+/// Moves a message from in flight to where `step` says, or to where a receipt says that came before
+/// the end of a try nobody answered.
 fn take_step(
     connection: &Connection,
     tally: &mut Tally,
@@ -529,6 +567,12 @@ fn take_step(
     step: &Step,
     now: Moment,
 ) -> rusqlite::Result<()> {
+    let settled = if is_open(step) {
+        settling::kept_step(connection, (seq, index))?
+    } else {
+        None
+    };
+    let step = settled.as_ref().unwrap_or(step);
     let sql = "-- take_step
         UPDATE messages SET state = ?3, due_at = ?4, changed_at = ?5, provider_id = ?6, note = ?7,
             in_row = ?8, possible_duplicate = MAX(possible_duplicate, ?9),
@@ -581,13 +625,16 @@ fn take_step(
         if state.is_final() {
             tally.counts(seq).closed(state);
         }
+        if state == State::Unknown {
+            holding::hold(connection, tally, (seq, index), now)?;
+        }
     }
     Ok(())
 }
 
 /// Changes of counters, written once for all messages of a verb.
 #[derive(Default)]
-struct Tally {
+pub(super) struct Tally {
     /// The short keys of batches, and whether they are being sent.
     keys: BTreeMap<BatchId, (i64, bool)>,
     counts: BTreeMap<i64, Changes>,
@@ -595,11 +642,14 @@ struct Tally {
     touched: BTreeMap<(i64, i64), i64>,
     /// The chunk looked up last, with its last index.
     chunk: Option<(i64, i64, i64)>,
+    /// How long unknown messages of batches are held.
+    pub(super) holds: BTreeMap<i64, Hold>,
 }
 
 #[derive(Clone, Copy, Default)]
-struct Changes {
-    in_flight: i64,
+pub(super) struct Changes {
+    pub(super) in_flight: i64,
+    pub(super) held: i64,
     accepted: i64,
     failed: i64,
     expired: i64,
@@ -608,7 +658,17 @@ struct Changes {
 }
 
 impl Changes {
-    fn closed(&mut self, state: State) {
+    /// One more has come to its end in this state.
+    pub(super) fn closed(&mut self, state: State) {
+        self.change(state, 1);
+    }
+
+    /// One less: it was settled.
+    pub(super) fn reopened(&mut self, state: State) {
+        self.change(state, -1);
+    }
+
+    fn change(&mut self, state: State, by: i64) {
         let count = match state {
             State::Accepted => &mut self.accepted,
             State::Failed => &mut self.failed,
@@ -617,7 +677,7 @@ impl Changes {
             State::Unknown => &mut self.unknown,
             State::Waiting | State::InFlight | State::Invalid | State::Suppressed => return,
         };
-        count.add_assign(1);
+        count.add_assign(by);
     }
 }
 
@@ -647,7 +707,7 @@ impl Tally {
         Ok(is_sending.then_some(seq))
     }
 
-    fn counts(&mut self, seq: i64) -> &mut Changes {
+    pub(super) fn counts(&mut self, seq: i64) -> &mut Changes {
         self.counts.entry(seq).or_default()
     }
 
@@ -671,7 +731,7 @@ impl Tally {
         Ok(())
     }
 
-    fn write(self, connection: &Connection) -> rusqlite::Result<()> {
+    pub(super) fn write(self, connection: &Connection) -> rusqlite::Result<()> {
         let sql = "-- touch
             UPDATE chunks SET untouched = untouched - ?3 WHERE batch = ?1 AND first_index = ?2";
         let mut statement = connection.prepare_cached(sql)?;
@@ -681,7 +741,7 @@ impl Tally {
         let sql = "-- count
             UPDATE batches SET in_flight = in_flight + ?2, accepted = accepted + ?3,
                 failed = failed + ?4, expired = expired + ?5, cancelled = cancelled + ?6,
-                unknown = unknown + ?7 WHERE seq = ?1";
+                unknown = unknown + ?7, held = held + ?8 WHERE seq = ?1";
         let mut statement = connection.prepare_cached(sql)?;
         for (seq, changes) in self.counts {
             statement.execute([
@@ -692,6 +752,7 @@ impl Tally {
                 changes.expired,
                 changes.cancelled,
                 changes.unknown,
+                changes.held,
             ])?;
         }
         Ok(())

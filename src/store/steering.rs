@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::arrivals::{odd, seq, to_json};
 use super::messages::Chunks;
-use super::{Error, Store};
+use super::{Error, Store, holding};
 use crate::batch::{BatchId, Content, Message, Moment, Phone, TenantName};
 use crate::delivery::Reason;
 use crate::delivery::standing::{BatchState, Note};
@@ -49,6 +49,8 @@ pub enum Settling {
     Done,
     /// Attempts that had begun have not ended.
     InFlight,
+    /// Only messages are left that may have gone out, and that something may yet settle.
+    Held,
     /// More messages wait than one step takes.
     More,
 }
@@ -404,30 +406,45 @@ fn step_towards_cancelled(
     let sql = "-- step_towards_cancelled
         UPDATE messages SET due_at = 0, changed_at = ?2,
             state = CASE possible_duplicate WHEN 1 THEN 'unknown' ELSE 'cancelled' END,
-            note = CASE possible_duplicate WHEN 1 THEN note ELSE ?3 END
+            note = CASE possible_duplicate WHEN 1 THEN note ELSE ?3 END,
+            held_until = CASE possible_duplicate WHEN 1 THEN ?5 ELSE 0 END,
+            ask_at = CASE possible_duplicate WHEN 1 THEN ?6 ELSE 0 END
         WHERE batch = ?1 AND idx IN (SELECT idx FROM messages INDEXED BY messages_due
             WHERE batch = ?1 AND state = 'waiting' ORDER BY due_at LIMIT ?4)
         RETURNING possible_duplicate";
     let note = to_json(&Note::Reason(cancelled_reason()));
+    let hold = holding::hold_of(connection, seq)?;
+    let millis = |moment: Option<Moment>| moment.map_or(0, Moment::as_millis);
+    let (held_until, ask_at) = (millis(hold.until(now)), millis(hold.first_ask(now)));
     let mut statement = connection.prepare_cached(sql)?;
     let (mut changed, mut unknown) = (0, 0);
-    let mut rows = statement.query(params![seq, now.as_millis(), note, STEP_MAX])?;
+    let row = params![seq, now.as_millis(), note, STEP_MAX, held_until, ask_at];
+    let mut rows = statement.query(row)?;
     while let Some(row) = rows.next()? {
         changed += 1;
         unknown += row.get::<_, i64>(0)?;
     }
+    let newly_held = if held_until > 0 { unknown } else { 0 };
     let sql = "-- step_towards_cancelled: count
-        UPDATE batches SET unknown = unknown + ?2, cancelled = total - invalid - in_flight
-            - accepted - failed - expired - suppressed - unknown - ?2
-        WHERE seq = ?1 RETURNING in_flight";
-    let in_flight: i64 = connection
+        UPDATE batches SET unknown = unknown + ?2, held = held + ?3, cancelled = total - invalid
+            - in_flight - accepted - failed - expired - suppressed - unknown - ?2
+        WHERE seq = ?1 AND (?2 > 0 OR cancelled <> total - invalid - in_flight - accepted
+            - failed - expired - suppressed - unknown)";
+    connection
         .prepare_cached(sql)?
-        .query_row([seq, unknown], |row| row.get(0))?;
+        .execute([seq, unknown, newly_held])?;
+    let sql = "-- step_towards_cancelled: left\nSELECT in_flight, held FROM batches WHERE seq = ?1";
+    let mut statement = connection.prepare_cached(sql)?;
+    let (in_flight, awaited): (i64, i64) =
+        statement.query_row([seq], |row| Ok((row.get(0)?, row.get(1)?)))?;
     if changed == STEP_MAX {
         return Ok(Settling::More);
     }
     if in_flight > 0 {
         return Ok(Settling::InFlight);
+    }
+    if awaited > 0 {
+        return Ok(Settling::Held);
     }
     let sql = "-- step_towards_cancelled: end
         UPDATE batches SET state = 'cancelled', finished_at = ?2 WHERE seq = ?1";

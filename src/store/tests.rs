@@ -8,10 +8,13 @@ use crate::batch::{
     read::BadRow,
 };
 use crate::delivery::sending::{Read, Verdict};
+use crate::delivery::settling::Hold;
 use crate::delivery::standing::{BatchState, Note};
 use crate::delivery::{Attempt, Reason, State, Step, UnknownPolicy};
 
 mod bars;
+mod media;
+mod settling;
 mod steering;
 mod wishes;
 
@@ -120,6 +123,11 @@ async fn next_chunk(store: &Store, batch: &BatchId, from: u64) -> Option<(Vec<Me
 async fn begin(store: &Store, attempt: Attempt) -> bool {
     let begun = store.begin(vec![attempt], NOW).await;
     begun.expect("answered") == [true]
+}
+
+async fn finished(store: &Store, batch: &BatchId) {
+    let finish = store.finish(batch.clone(), NOW).await;
+    assert_eq!(finish.expect("answered"), Finish::Finished);
 }
 
 async fn record(store: &Store, attempt: Attempt, step: Step) {
@@ -293,16 +301,14 @@ async fn a_batch_is_kept_sent_and_told() {
         .collect();
     assert_eq!(found, [(3, 2)]);
     assert_eq!(next_at, Some(NOW.plus_ms(500)));
-    assert!(
-        !store.finish(batch.clone(), NOW).await.expect("answered"),
-        "two still wait"
-    );
+    let finish = store.finish(batch.clone(), NOW).await;
+    assert_eq!(finish.expect("answered"), Finish::NotYet, "two still wait");
     for (index, number) in [(1, 2), (3, 2), (4, 1)] {
         assert!(begin(&store, attempt(&batch, index, number)).await);
         record(&store, attempt(&batch, index, number), accepted()).await;
     }
     assert!(next_chunk(&store, &batch, 0).await.is_none());
-    assert!(store.finish(batch.clone(), NOW).await.expect("answered"));
+    finished(&store, &batch).await;
     let standing = store
         .batch(batch.clone())
         .await
@@ -341,7 +347,7 @@ async fn what_was_in_flight_at_a_crash_is_unknown() {
     assert!(begin(&store, attempt(&batch, 3, 1)).await);
     drop(store);
     let store = open(&folder);
-    let policies = vec![(tenant(), UnknownPolicy::Hold)];
+    let policies = vec![(tenant(), UnknownPolicy::Hold, Hold::default())];
     assert_eq!(
         store
             .recover(policies.clone(), NOW)
@@ -413,7 +419,7 @@ async fn the_window_slides_with_each_time_the_content_is_seen() {
         begin(&store, begun.clone()).await;
         record(&store, begun, accepted()).await;
     }
-    assert!(store.finish(first.clone(), NOW).await.expect("finished"));
+    finished(&store, &first).await;
     store.end(first.clone(), NOW).await.expect("ended");
     let seen_at = |nights: i64| {
         let now = NOW.plus_ms(nights * WINDOW_MS * 9 / 10);
@@ -723,7 +729,7 @@ async fn a_late_checksum_warns_while_there_is_something_to_warn_of() {
         begin(&store, begun.clone()).await;
         record(&store, begun, accepted()).await;
     }
-    assert!(store.finish(batch.clone(), NOW).await.expect("finished"));
+    finished(&store, &batch).await;
     assert!(!late(Companion::Md5, 3).await.expect("answered"));
     let newest = store.newest(file()).await.expect("asked").expect("a batch");
     assert_eq!(newest.heard, [Companion::Md5]);

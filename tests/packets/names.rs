@@ -100,10 +100,11 @@ fn names_that_are_none_are_refused() {
         let told = wire.ask(&open(path, NEW)).status();
         assert!([DENIED, NO_SUCH_FILE].contains(&told), "{path:?}");
     }
-    let before: [&[u8]; 5] = [
+    let before: [&[u8]; 6] = [
         b"dry-run",
         b"results",
         b"errors",
+        b"media",
         b"processed",
         b"templates",
     ];

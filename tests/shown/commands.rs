@@ -15,12 +15,13 @@ use crate::world::daemon::{dropcast, ended, serve};
 use crate::world::{SOON, wait_for};
 
 /// Where commands are shown.
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 8] = [
     "README.md",
     "docs/formats.md",
     "docs/faults.md",
     "docs/logins.md",
     "docs/operating.md",
+    "docs/providers/sandbox.md",
     "examples/dropcast.toml",
     "examples/tenants.d/acme.toml",
 ];

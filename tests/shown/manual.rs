@@ -6,13 +6,14 @@ use dropcast::provider::cause::Cause;
 use super::text;
 
 /// Codes in results that are no answer of a provider.
-const OTHERS: [&str; 6] = [
+const OTHERS: [&str; 7] = [
     "provider.interrupted",
     "policy.expired",
     "policy.duplicate_recipient",
     "policy.duplicate_reference",
     "store.damaged",
     "policy.cancelled",
+    "media.upload",
 ];
 
 /// A code without cause and cure leaves the sender of a message alone with it.

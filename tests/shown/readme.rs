@@ -84,7 +84,12 @@ fn each_path_on_the_pages_leads_somewhere() {
         "tests/",
     ];
     let mut pages = vec!["README.md".to_owned()];
-    pages.extend(names("docs").iter().map(|name| format!("docs/{name}")));
+    for folder in ["docs", "docs/providers"] {
+        let pages_here = names(folder)
+            .into_iter()
+            .filter(|name| name.ends_with(".md"));
+        pages.extend(pages_here.map(|name| format!("{folder}/{name}")));
+    }
     let mut found = 0;
     for page in pages {
         let text = text(&page);

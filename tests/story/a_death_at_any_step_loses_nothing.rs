@@ -33,7 +33,7 @@ const NAME: &str = "orders.json";
 /// Steps of commands, which have nothing to do with a file, those by which what is old goes, at
 /// which `what_is_old_goes` dies, and those of files that steer, at which
 /// `the_tenant_steers_by_file` does.
-const ELSEWHERE: [&str; 4] = ["host-key", "purge-", "steering-", "companion-"];
+const ELSEWHERE: [&str; 5] = ["host-key", "purge-", "steering-", "companion-", "media-"];
 /// A daemon that starts need not wait long for local files to settle.
 const HURRY: &str = "wait-unclosed=return(200);wait-sweep=return(200)";
 

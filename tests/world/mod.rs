@@ -14,11 +14,13 @@ use serde_json::json;
 use tempfile::TempDir;
 
 pub(crate) mod batches;
+pub(crate) mod callbacks;
 pub(crate) mod commands;
 pub(crate) mod daemon;
 pub(crate) mod folder;
 mod host_key;
 pub(crate) mod provider;
+pub(crate) mod sandbox;
 pub(crate) mod schema;
 pub(crate) mod sftp;
 pub(crate) mod steps;
@@ -307,12 +309,7 @@ impl World {
 
     /// Asks the running daemon for a page of its health end; gives the status and the text.
     pub(crate) fn ask_admin(&self, page: &str) -> (u16, String) {
-        let log = self.journal();
-        let told = log
-            .lines()
-            .find_map(|line| line.split_once("health listening on "));
-        let (_, address) = told.expect("a line that says where health is served");
-        let address = address.split_whitespace().next().expect("an address");
+        let address = self.listening("health");
         let mut stream = TcpStream::connect(address).expect("health is served");
         stream.set_read_timeout(Some(SOON)).expect("set");
         let request = format!("GET {page} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
@@ -325,6 +322,42 @@ impl World {
             .nth(1)
             .and_then(|it| it.parse().ok());
         (status.expect("a status"), text.to_owned())
+    }
+
+    /// Where the running daemon takes callbacks.
+    pub(crate) fn receipts_address(&self) -> String {
+        self.listening("receipts")
+    }
+
+    /// Where the running daemon says that it listens for this.
+    fn listening(&self, what: &str) -> String {
+        let log = self.journal();
+        let listening = format!("{what} listening on ");
+        let told = log.lines().find_map(|line| line.split_once(&listening));
+        let (_, address) = told.unwrap_or_else(|| panic!("no line says `{listening}`"));
+        let address = address.split_whitespace().next();
+        address.expect("an address").to_owned()
+    }
+
+    /// Has a tenant's messages leave by another provider: what `[provider]` holds, and what stands
+    /// beside the number of its sender.
+    pub(crate) fn leave_by(&self, tenant: &str, provider: &str, sender: &str) {
+        let name = format!("tenants.d/{tenant}.toml");
+        let settings = fs::read_to_string(self.path(&name)).expect("settings");
+        let (before, rest) = settings.split_once("[provider]").expect("a provider");
+        let (_, after) = rest.split_once("[templates]").expect("templates");
+        let settings = format!(
+            "{before}[provider]\n{provider}\naccess_token_file = \"{tenant}.token\"\n\n\
+             [[senders]]\nnumber = \"{SENDER}\"\n{sender}\n\n[templates]{after}"
+        );
+        self.write(&name, settings);
+    }
+
+    /// Changes a part of a settings file.
+    pub(crate) fn change_settings(&self, name: &str, from: &str, to: &str) {
+        let text = fs::read_to_string(self.path(name)).expect("settings");
+        assert!(text.contains(from), "{name} has no `{from}`");
+        self.write(name, text.replacen(from, to, 1));
     }
 
     /// The client of this tenant.

@@ -105,6 +105,8 @@ impl Answer {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Script {
     answers: HashMap<String, Vec<Answer>>,
+    token: Option<&'static str>,
+    uploads: Vec<Answer>,
     latency_ms: Option<(u64, u64)>,
 }
 
@@ -118,6 +120,18 @@ impl Script {
     pub(crate) fn to(mut self, recipient: &str, answers: &[Answer]) -> Self {
         assert!(!answers.is_empty(), "a script says something");
         self.answers.insert(digits(recipient), answers.to_vec());
+        self
+    }
+
+    /// Answers uploads of files in this order; the last one for all that follow.
+    pub(crate) fn uploads(mut self, answers: &[Answer]) -> Self {
+        self.uploads = answers.to_vec();
+        self
+    }
+
+    /// Lets in only those who show this token.
+    pub(crate) fn for_token(mut self, token: &'static str) -> Self {
+        self.token = Some(token);
         self
     }
 
@@ -153,6 +167,17 @@ pub(crate) struct Seen {
     pub(crate) body: Value,
 }
 
+/// One upload of a file, as it was seen.
+#[derive(Clone, Debug)]
+pub(crate) struct Uploaded {
+    /// The id that it was given; empty if it was not taken.
+    pub(crate) id: String,
+    /// What the form says that the file is.
+    pub(crate) form: String,
+    /// The content.
+    pub(crate) content: Vec<u8>,
+}
+
 /// A scripted provider that runs until it is let go.
 #[derive(Debug)]
 pub(crate) struct Provider {
@@ -171,6 +196,7 @@ struct Shared {
 #[derive(Debug)]
 struct Book {
     seen: Vec<Seen>,
+    uploads: Vec<Uploaded>,
     tries: HashMap<String, usize>,
     odd: Vec<String>,
     file: File,
@@ -206,6 +232,7 @@ impl Reserved {
             script,
             book: Mutex::new(Book {
                 seen: Vec::new(),
+                uploads: Vec::new(),
                 tries: HashMap::new(),
                 odd: Vec::new(),
                 file: File::create(log).expect("the provider's log is made"),
@@ -237,6 +264,11 @@ impl Provider {
     /// Every request so far, in the order in which they were whole.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.shared.book().seen.clone()
+    }
+
+    /// Every upload so far.
+    pub(crate) fn uploads(&self) -> Vec<Uploaded> {
+        self.shared.book().uploads.clone()
     }
 
     /// How many requests there were so far.
@@ -336,6 +368,28 @@ impl Shared {
         Ok((number, answer, wamid))
     }
 
+    /// Writes an upload down and decides about it.
+    fn take_file(&self, body: &[u8]) -> Result<(Answer, String), String> {
+        let (form, content) = form_of(body).ok_or("an odd form")?;
+        let mut book = self.book();
+        let tried = book.uploads.len();
+        let last = self.script.uploads.len().saturating_sub(1);
+        let answer = self.script.uploads.get(tried.min(last));
+        let answer = answer.cloned().unwrap_or(Answer::Accept);
+        let id = if answer.takes() {
+            format!("7000{tried:04}")
+        } else {
+            String::new()
+        };
+        book.uploads.push(Uploaded {
+            id: id.clone(),
+            form,
+            content,
+        });
+        self.grown.notify_all();
+        Ok((answer, id))
+    }
+
     fn answer(&self, to: &str, tried: usize) -> Answer {
         let scripted = self.script.answers.get(to);
         if let Some(answers) = scripted {
@@ -407,6 +461,9 @@ fn serve(connection: &TcpStream, shared: &Shared) {
 
 struct HttpRequest {
     method: String,
+    path: String,
+    /// The token that it shows; empty for none.
+    token: String,
     body: Vec<u8>,
 }
 
@@ -417,6 +474,7 @@ fn read_request(reader: &mut impl BufRead) -> std::io::Result<Option<HttpRequest
         return Ok(None);
     }
     let mut length = 0_usize;
+    let mut token = String::new();
     loop {
         let mut line = String::new();
         if reader.read_line(&mut line)? == 0 {
@@ -425,10 +483,13 @@ fn read_request(reader: &mut impl BufRead) -> std::io::Result<Option<HttpRequest
         if line.trim().is_empty() {
             break;
         }
-        if let Some((name, value)) = line.split_once(':')
-            && name.eq_ignore_ascii_case("content-length")
-        {
+        let Some((name, value)) = line.split_once(':') else {
+            continue;
+        };
+        if name.eq_ignore_ascii_case("content-length") {
             length = value.trim().parse().unwrap_or(usize::MAX);
+        } else if name.eq_ignore_ascii_case("authorization") {
+            token = value.trim().replace("Bearer ", "");
         }
     }
     if length > BODY_BYTES_MAX {
@@ -436,8 +497,14 @@ fn read_request(reader: &mut impl BufRead) -> std::io::Result<Option<HttpRequest
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
-    let method = first.split(' ').next().unwrap_or_default().to_owned();
-    Ok(Some(HttpRequest { method, body }))
+    let mut words = first.split(' ').map(str::to_owned);
+    let (method, path) = (words.next(), words.next());
+    Ok(Some(HttpRequest {
+        method: method.unwrap_or_default(),
+        path: path.unwrap_or_default(),
+        token,
+        body,
+    }))
 }
 
 fn reply(
@@ -449,7 +516,27 @@ fn reply(
         connection.write_all(&response(200, &[], r#"{"data":[]}"#, JSON))?;
         return Ok(After::Another);
     }
-    let (number, answer, wamid) = match shared.decide(&request.body) {
+    if shared
+        .script
+        .token
+        .is_some_and(|token| token != request.token)
+    {
+        let refusal = Answer::error(401, 190, "Error validating access token");
+        let Answer::Refuse(status, headers, body) = refusal else {
+            unreachable!("it is a refusal");
+        };
+        connection.write_all(&response(status, &headers, &body, JSON))?;
+        return Ok(After::Another);
+    }
+    let is_upload = request.path.ends_with("/media");
+    let decided = if is_upload {
+        let taken = shared.take_file(&request.body);
+        taken.map(|(answer, id)| (None, answer, id))
+    } else {
+        let decided = shared.decide(&request.body);
+        decided.map(|(number, answer, wamid)| (Some(number), answer, wamid))
+    };
+    let (number, answer, id) = match decided {
         Ok(decided) => decided,
         Err(what) => {
             shared.odd(what);
@@ -458,8 +545,12 @@ fn reply(
         }
     };
     let accepted = || {
-        let body = json!({"messaging_product": "whatsapp",
-            "messages": [{"id": wamid, "message_status": "accepted"}]});
+        let body = if is_upload {
+            json!({ "id": id })
+        } else {
+            json!({"messaging_product": "whatsapp",
+                "messages": [{"id": id, "message_status": "accepted"}]})
+        };
         response(200, &[], &body.to_string(), JSON)
     };
     let whole = match answer {
@@ -487,8 +578,26 @@ fn reply(
         }
     };
     connection.write_all(&whole)?;
-    shared.book().seen[number].answered = true;
+    if let Some(number) = number {
+        shared.book().seen[number].answered = true;
+    }
     Ok(After::Another)
+}
+
+/// The text around the file of a form, and the file.
+fn form_of(body: &[u8]) -> Option<(String, Vec<u8>)> {
+    let find = |what: &[u8], from: usize| {
+        let rest = body.get(from..)?;
+        let found = rest.windows(what.len()).position(|window| window == what);
+        Some(from + found?)
+    };
+    let first = find(b"\r\n", 0)?;
+    let boundary = [b"\r\n", &body[..first]].concat();
+    let file = find(b"name=\"file\"", 0)?;
+    let begin = find(b"\r\n\r\n", file)? + 4;
+    let end = find(&boundary, begin)?;
+    let head = String::from_utf8(body[..begin].to_vec()).ok()?;
+    Some((head, body[begin..end].to_vec()))
 }
 
 const JSON: &str = "application/json; charset=UTF-8";

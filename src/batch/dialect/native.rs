@@ -1,8 +1,8 @@
 //! The native form: a campaign file as Messangi's users write it, plus optional keys.
 //!
 //! `head` reads what stands once for all rows, `row` one row against it, `saying` which of a row's
-//! keys are its content, `hours`
-//! when it may go. Where parts of the file begin and end is found by `scan`.
+//! keys are its content, `hours` when it may go, `asked` what its provider is asked for besides.
+//! Where parts of the file begin and end is found by `scan`.
 
 use std::sync::Arc;
 
@@ -11,9 +11,12 @@ use crate::batch::read::{PhoneCheck, Rules};
 use crate::batch::session::Session;
 use crate::batch::spot::{Spot, Warnings};
 use crate::batch::template::{HeadParts, Template, Templates};
+use crate::batch::terms::Asked;
 use crate::batch::tree::{Node, Value};
 use crate::batch::{Moment, Options, Phone, Priority, SendWindow};
 
+mod asked;
+mod files;
 mod head;
 mod hours;
 mod keys;
@@ -186,14 +189,24 @@ impl<'a> Notes<'a> {
         self.warn(trouble.hint("it was ignored"), manual, at);
     }
 
-    /// Keys that mean the same at the top and in a row: those that cannot be honoured.
+    /// What is said about a key that the tenant's provider does not honour.
+    fn not_honoured(&mut self, asked: Asked, provider: &str, at: usize) {
+        let key = asked.key();
+        let expected = format!("keys that the provider {provider} honours");
+        let trouble = Trouble::new(Code::BatchUnsupportedKey, expected, format!("`{key}`"));
+        if asked.changes_delivery() {
+            let hint = "it would change what is delivered or who pays, so it is not ignored: \
+                        remove it";
+            self.fault(trouble.hint(hint), at);
+        } else {
+            self.warn(trouble.hint("it was ignored"), key, at);
+        }
+    }
+
+    /// Keys that mean the same at the top and in a row: those that nothing is done with.
     fn shared_key(&mut self, key: keys::Key, manual: &str, node: &Node<'_>, key_at: usize) {
-        match key {
-            keys::Key::Unsupported if !node.is_hollow() => {
-                self.unsupported_key(manual, key_at);
-            }
-            keys::Key::Ignored if !node.is_hollow() => self.ignored_key(manual, key_at),
-            _ => {}
+        if key == keys::Key::Ignored && !node.is_hollow() {
+            self.ignored_key(manual, key_at);
         }
     }
 }

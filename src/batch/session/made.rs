@@ -3,7 +3,8 @@
 use super::Kind;
 use super::rules::member;
 use crate::batch::Content;
-use crate::batch::content::{Location, Media, MediaSource};
+use crate::batch::content::{Location, Media, MediaFile, MediaSource};
+use crate::batch::media;
 use crate::batch::tree::{Node, Value};
 use crate::batch::verbatim::json;
 
@@ -18,10 +19,7 @@ pub(super) fn content(kind: Kind, node: &Node<'_>) -> Content {
         Kind::Media(kind) => Content::Media {
             kind,
             media: Media {
-                source: match text(node, "link") {
-                    Some(link) => MediaSource::Link(link),
-                    None => MediaSource::Id(text(node, "id").unwrap_or_default()),
-                },
+                source: source(node),
                 filename: text(node, "filename"),
             },
             caption: text(node, "caption").filter(|caption| !caption.is_empty()),
@@ -39,6 +37,16 @@ pub(super) fn content(kind: Kind, node: &Node<'_>) -> Content {
             message_id: text(node, "message_id").unwrap_or_default(),
             emoji: text(node, "emoji").unwrap_or_default(),
         },
+    }
+}
+
+fn source(node: &Node<'_>) -> MediaSource {
+    if let Some(Ok(name)) = member(node, "file").and_then(|file| file.text().map(media::named)) {
+        return MediaSource::File(MediaFile::named(name));
+    }
+    match text(node, "link") {
+        Some(link) => MediaSource::Link(link),
+        None => MediaSource::Id(text(node, "id").unwrap_or_default()),
     }
 }
 

@@ -10,6 +10,8 @@ use super::{Kind, Misfit};
 use crate::batch::address::{self, Place};
 use crate::batch::content::MediaKind;
 use crate::batch::fault::{Code, Trouble};
+use crate::batch::media;
+use crate::batch::template::quoted_list;
 use crate::batch::tree::{Node, Value};
 use crate::batch::verbatim;
 
@@ -23,7 +25,7 @@ pub(super) fn broken(kind: Kind, node: &Node<'_>) -> Vec<Misfit> {
     let mut broken = Broken::default();
     match kind {
         Kind::Text => {}
-        Kind::Media(kind) => broken.file(kind, node),
+        Kind::Media(kind) => broken.file(kind, node, &["link", "id", "file"]),
         Kind::Location => {
             for key in ["latitude", "longitude"] {
                 if let Some(node) = member(node, key)
@@ -130,21 +132,28 @@ impl Broken {
         self.misfits.push(Misfit::new(node.at, trouble));
     }
 
-    /// A file comes from an address or from the provider, and its ending fits its kind.
-    fn file(&mut self, kind: MediaKind, node: &Node<'_>) {
+    /// A file comes from one of these sources, and its ending fits its kind.
+    fn file(&mut self, kind: MediaKind, node: &Node<'_>, sources: &[&str]) {
         if !matches!(node.value, Value::Object(_)) {
             return;
         }
-        let (link, id) = (member(node, "link"), member(node, "id"));
-        let told = match (link, id) {
-            (None, None) => Some((Code::MediaMissing, "none")),
-            (Some(_), Some(_)) => Some((Code::MediaSource, "both")),
-            _ => None,
+        let given = sources.iter().filter(|key| member(node, key).is_some());
+        let told = match given.count() {
+            0 => Some((Code::MediaMissing, "none")),
+            1 => None,
+            _ => Some((Code::MediaSource, "several")),
         };
         if let Some((code, found)) = told {
-            self.add(node, Trouble::new(code, "either `link` or `id`", found));
+            let sources: Vec<String> = sources.iter().map(ToString::to_string).collect();
+            let expected = format!("one of {}", quoted_list(&sources));
+            self.add(node, Trouble::new(code, expected, found));
         }
-        if let Some(link) = link
+        if let Some(file) = member(node, "file").filter(|_| sources.contains(&"file"))
+            && let Some(Err(trouble)) = file.text().map(media::named)
+        {
+            self.add(file, trouble);
+        }
+        if let Some(link) = member(node, "link")
             && let Some(text) = link.text()
             && let Err(trouble) = address::file(text, kind, Place::Message)
         {
@@ -182,7 +191,7 @@ impl Broken {
             ("document", MediaKind::Document),
         ] {
             if let Some(file) = deep(node, &["header", name]) {
-                self.file(kind, file);
+                self.file(kind, file, &["link", "id"]);
             }
         }
         let Some(action) = member(node, "action") else {

@@ -163,7 +163,7 @@ impl Read {
     pub(super) fn of(kind: Kind, key: &str) -> Self {
         let is_read = match kind {
             Kind::Text => key == "body",
-            Kind::Media(_) => matches!(key, "link" | "caption" | "filename"),
+            Kind::Media(_) => matches!(key, "link" | "file" | "caption" | "filename"),
             Kind::Location => matches!(key, "name" | "address"),
             Kind::Contacts => true,
             Kind::Interactive => matches!(

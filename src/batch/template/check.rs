@@ -10,6 +10,7 @@ use super::words::{self, Broken};
 use super::{HINTS_MAX, Template, quoted_list, unknown_hint};
 use crate::batch::Filling;
 use crate::batch::fault::{Code, Misfit, Trouble};
+use crate::batch::terms::Needs;
 use crate::batch::tree::NOWHERE;
 use crate::batch::values::{Members, ROW_KEYS, Said, View};
 
@@ -24,12 +25,17 @@ enum Speaker {
 }
 
 impl Template {
-    /// What is to be filled in, or everything that keeps it from being sent.
-    pub(in crate::batch) fn fill(&self, parts: &Parts<'_>) -> Result<Filling, Vec<Misfit>> {
+    /// What is to be filled in for a provider with these needs, or everything that keeps it from
+    /// being sent.
+    pub(in crate::batch) fn fill(
+        &self,
+        parts: &Parts<'_>,
+        needs: Needs,
+    ) -> Result<Filling, Vec<Misfit>> {
         let (said, misfits) = parts.gather(&self.shape);
         let plain = || self.shape.takes_plainly(&said);
         if misfits.is_empty() && (plain() || self.validator.is_valid(View::Row(&said))) {
-            return Maker::default().filling(self, &said);
+            return Maker::for_provider(needs).filling(self, &said);
         }
         Err(self.misfits(&said, misfits, Speaker::Row))
     }

@@ -8,6 +8,7 @@ use super::shape::{ButtonKind, Face, HeaderKind};
 use super::text::Text;
 use crate::batch::Phone;
 use crate::batch::content::MediaKind;
+use crate::batch::terms::Needs;
 use crate::batch::tree::Node;
 use crate::batch::values::ROW_KEYS;
 
@@ -55,7 +56,8 @@ impl Template {
         let text = Json::Object(parts.clone()).to_string();
         let node = Node::parse(text.as_bytes());
         let part = |key: &str| node.as_ref().and_then(|node| node.get(key));
-        self.fill(&Parts::new(ROW_KEYS.map(part))).is_ok()
+        let parts = Parts::new(ROW_KEYS.map(part));
+        self.fill(&parts, Needs::default()).is_ok()
     }
 
     fn sample(&self, sample: Sample) -> Map<String, Json> {

@@ -9,10 +9,12 @@ use super::text::Text;
 use super::{PRODUCTS_MAX, Template};
 use crate::batch::address::{self, Place};
 use crate::batch::content::{
-    Button, ButtonValue, Card, Header, Location, Media, MediaKind, MediaSource, ProductSection,
-    Typed,
+    Button, ButtonValue, Card, Header, Location, Media, MediaFile, MediaKind, MediaSource,
+    ProductSection, Typed,
 };
 use crate::batch::fault::{Code, Misfit, Trouble};
+use crate::batch::media;
+use crate::batch::terms::Needs;
 use crate::batch::tree::{NOWHERE, Value};
 use crate::batch::values::{Items, Said, View};
 use crate::batch::verbatim;
@@ -22,6 +24,7 @@ use crate::batch::{Filling, Moment, Parameter};
 #[derive(Debug, Default)]
 pub(super) struct Maker {
     misfits: Vec<Misfit>,
+    needs: Needs,
 }
 
 /// What a row says to one face of a template.
@@ -33,6 +36,12 @@ struct Spoken<'a> {
 }
 
 impl Maker {
+    /// The same for a provider that needs this of templates.
+    pub(super) fn for_provider(needs: Needs) -> Self {
+        let misfits = Vec::new();
+        Self { misfits, needs }
+    }
+
     /// The filling, or what is wrong with it.
     pub(super) fn filling(
         mut self,
@@ -69,7 +78,9 @@ impl Maker {
             body: own.body,
             buttons: own.buttons,
             cards,
+            marketing: template.marketing,
             offer_expires_at: ends.and_then(|view| self.moment(view)),
+            handle: self.needs.handle.then(|| Box::new(template.handle())),
         };
         if self.misfits.is_empty() {
             Ok(filling)
@@ -206,15 +217,18 @@ impl Maker {
 
     fn media(&mut self, kind: MediaKind, view: View<'_>) -> Option<Media> {
         let text = |key: &str| view.member(key).and_then(View::text).map(str::to_owned);
-        let source = match text("url") {
-            Some(url) => {
-                if let Err(trouble) = address::file(&url, kind, Place::Template) {
-                    let at = view.member("url").map_or(view.at(), View::at);
-                    self.misfit(at, trouble);
-                }
-                MediaSource::Link(url)
+        let at = |key: &str| view.member(key).map_or(view.at(), View::at);
+        let source = if let Some(file) = text("file") {
+            let named = media::named(&file).map(MediaFile::named);
+            let file = named.map_err(|trouble| self.misfit(at("file"), trouble));
+            MediaSource::File(file.ok()?)
+        } else if let Some(url) = text("url") {
+            if let Err(trouble) = address::file(&url, kind, Place::Template) {
+                self.misfit(at("url"), trouble);
             }
-            None => MediaSource::Id(text("id")?),
+            MediaSource::Link(url)
+        } else {
+            MediaSource::Id(text("id")?)
         };
         Some(Media {
             source,
@@ -249,6 +263,9 @@ impl Maker {
                 .and_then(|key| said.and_then(|said| said.member(key)));
             let value = match (&button.kind, code) {
                 (ButtonKind::OneTimeCode, Some(code)) => Some(self.one_time_code(view, code)),
+                (ButtonKind::QuickReply, _) if self.needs.quick_replies => self
+                    .button(&button.kind, view)
+                    .or_else(|| Some(ButtonValue::QuickReply(button.label.clone()))),
                 (kind, _) => self.button(kind, view),
             };
             buttons.extend(value.map(|value| Button {

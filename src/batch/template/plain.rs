@@ -76,6 +76,7 @@ mod tests {
     use super::super::parts::Parts;
     use super::super::{Template, Templates};
     use super::*;
+    use crate::batch::terms::Needs;
     use crate::batch::values::View;
 
     /// Whether `template` takes these placeholders plainly, and whether its schema takes them.
@@ -146,7 +147,7 @@ mod tests {
                 declared: &declared,
                 ..Parts::new([Some(&node), None, None, None, None])
             };
-            if let Ok(filling) = template.fill(&parts) {
+            if let Ok(filling) = template.fill(&parts, Needs::default()) {
                 let mut sent: Vec<&str> = filling.body.iter().map(|it| it.text.as_str()).collect();
                 let list = row.as_array().into_iter().flatten();
                 let members = row.as_object().into_iter().flatten().map(|(_, it)| it);

@@ -8,6 +8,7 @@ use serde_json::{Value as Json, json};
 use super::parts::Parts;
 use super::{Template, Templates};
 use crate::batch::fault::Misfit;
+use crate::batch::terms::Needs;
 use crate::batch::tree::Node;
 use crate::batch::values::ROW_KEYS;
 use crate::batch::{Content, Filling};
@@ -15,7 +16,8 @@ use crate::batch::{Content, Filling};
 fn fill(template: &Template, row: &Json) -> Result<Filling, Vec<Misfit>> {
     let text = row.to_string();
     let node = Node::parse(text.as_bytes()).expect("a row");
-    template.fill(&Parts::new(ROW_KEYS.map(|key| node.get(key))))
+    let parts = Parts::new(ROW_KEYS.map(|key| node.get(key)));
+    template.fill(&parts, Needs::default())
 }
 
 fn read(definitions: &Json) -> (Templates, Vec<String>) {

@@ -42,7 +42,7 @@ pub(super) fn trouble(broken: &Broken<'_>) -> Trouble {
         Kind::OneOfMultipleValid { .. } => {
             let expected = match broken.rule {
                 "header.text" => "one of `value`, `text` and `placeholders`",
-                _ => "one of `url` and `id`",
+                _ => "one of `url`, `id` and `file`",
             };
             Trouble::new(Code::BatchBadValue, expected, "several").hint("remove the others")
         }
@@ -88,7 +88,7 @@ fn missing(broken: &Broken<'_>, key: &str) -> Trouble {
         "header.location" => of(Code::ParameterMissing, format!("`{key}` of the place"))
             .hint("WhatsApp refuses a place in a template without its name and address"),
         rule if rule.starts_with("header.") && key.is_empty() => {
-            of(Code::MediaMissing, "`url` or `id` of the file".into())
+            of(Code::MediaMissing, "`url`, `id` or `file`".into())
         }
         "typed" if key == "fallback" => of(
             Code::ParameterMissing,

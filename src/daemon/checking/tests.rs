@@ -5,6 +5,7 @@ use std::io::{BufReader, Cursor};
 use proptest::prelude::*;
 
 use super::*;
+use crate::batch::media::NoFiles;
 use crate::batch::read::{Form, Limits, Rules};
 use crate::batch::template::Templates;
 use crate::batch::{Moment, Phone};
@@ -26,6 +27,7 @@ fn found(text: &str, form: Form, threads: usize) -> (Checked, Vec<Piece>) {
     let checker = Checker {
         rules: &rules,
         templates: &templates,
+        files: &NoFiles,
         received_at: Moment::from_millis(1_800_000_000_000),
     };
     let content = || Box::new(BufReader::new(Cursor::new(text.as_bytes().to_vec())));
@@ -131,6 +133,7 @@ fn a_file_that_changes_is_not_taken() {
     let checker = Checker {
         rules: &rules,
         templates: &templates,
+        files: &NoFiles,
         received_at: Moment::from_millis(1_800_000_000_000),
     };
     for (second, taken) in [

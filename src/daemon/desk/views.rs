@@ -29,6 +29,7 @@ impl Sight {
             batch: &self.batch,
             senders: &senders,
             left: standing.counts.waiting() + standing.counts.in_flight,
+            awaited: standing.waits_for_receipts(),
             now: clock::now(),
         };
         (view::binding(facts), view::last_sender(facts))

@@ -8,13 +8,14 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::PoisonError;
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, fsync, openat, statat, unlinkat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
+use rustix::fs::{fsync, openat, statat, unlinkat};
 use rustix::io::Errno;
 
 use super::super::publishing::{Error, Office};
 use crate::batch::{BatchId, Moment};
 use crate::delivery::retention::Kept;
-use crate::disk::{HIDDEN_PREFIX, Root};
+use crate::disk::{HIDDEN_PREFIX, Root, UPLOAD_PREFIX};
 use crate::inbox::Inbox;
 use crate::store::Aged;
 
@@ -34,6 +35,12 @@ const STATUS_BYTES_MAX: u64 = 16 << 20;
 /// Old files of one folder that are looked at in one go; the others come with a later look.
 const STRAYS_MAX: usize = 100_000;
 
+/// The folder of files that messages name, beneath `whatsapp/`.
+const MEDIA: &str = "media";
+
+/// How long an upload there that nobody goes on with is kept, as in drop folders.
+const ABANDONED_MS: i64 = 24 * 60 * 60 * 1_000;
+
 /// What came of removing the files of some batches.
 #[derive(Debug, Default)]
 pub(super) struct Removed {
@@ -47,6 +54,29 @@ pub(super) struct Removed {
 struct Folder {
     opened: OwnedFd,
     name: &'static str,
+}
+
+/// Removes uploads of files that messages name which nobody has gone on with for a day.
+pub(super) fn remove_abandoned(office: &Office, now: Moment) -> Result<(), Error> {
+    let folder = Folder::open(office, MEDIA)?;
+    let until = now.plus_ms(-ABANDONED_MS).as_millis() / 1_000;
+    let mut entries = Dir::read_from(&folder.opened).map_err(io::Error::from)?;
+    while let Some(entry) = entries.read() {
+        let entry = entry.map_err(io::Error::from)?;
+        let name = entry.file_name().to_string_lossy();
+        if !name.starts_with(UPLOAD_PREFIX) {
+            continue;
+        }
+        let stat = statat(&folder.opened, &*name, AtFlags::SYMLINK_NOFOLLOW);
+        if stat.is_ok_and(|stat| is_file(&stat) && stat.st_mtime < until) {
+            folder.remove(&name)?;
+        }
+    }
+    Ok(())
+}
+
+fn is_file(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
 }
 
 impl Folder {

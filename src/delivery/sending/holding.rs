@@ -46,6 +46,9 @@ impl Sending {
                 "its hours are over; they begin again at {opens_at}"
             ));
         }
+        if line.file_until.is_some_and(|until| until > now.wall) {
+            return Some("its files are being uploaded to the provider".into());
+        }
         let open = line
             .gates
             .iter()

@@ -83,7 +83,7 @@ impl Sending {
         let bulk_max = self
             .tenants
             .values()
-            .map(|tenant| tenant.way.bulk_max)
+            .map(|tenant| tenant.way.bulk_max.max(tenant.way.session_bulk_max))
             .max()
             .unwrap_or(1);
         for _ in 0..TURNS_MAX {
@@ -121,10 +121,13 @@ impl Sending {
             self.look(now);
             return;
         }
-        let bulk_max = self
-            .tenants
-            .get(&batch.tenant)
-            .map_or(1, |tenant| tenant.way.bulk_max);
+        let bulk_max =
+            self.tenants
+                .get(&batch.tenant)
+                .map_or(1, |tenant| match line.lane.template {
+                    Some(_) => tenant.way.bulk_max,
+                    None => tenant.way.session_bulk_max,
+                });
         let most = if probes.is_empty() {
             most.min(bulk_max)
         } else {

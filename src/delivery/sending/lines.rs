@@ -93,6 +93,8 @@ pub(super) struct LaneLine {
     pub(super) open_until: Option<Moment>,
     /// When it is looked at again, whatever happens.
     pub(super) wakes_at: Option<Moment>,
+    /// Until when its first message waits for a file, unless the file comes before.
+    pub(super) file_until: Option<Moment>,
 }
 
 impl LaneLine {
@@ -115,6 +117,7 @@ impl LaneLine {
             is_offered: false,
             open_until: None,
             wakes_at: None,
+            file_until: None,
         }
     }
 
@@ -211,6 +214,7 @@ impl Batch {
         }
         for line in &mut self.lanes {
             line.wakes_at = None;
+            line.file_until = None;
         }
     }
 
@@ -666,6 +670,9 @@ impl Sending {
         }
         if let (Some(opens_at), _) = self.hours(batch, &line.lane, now.wall) {
             return Some(opens_at);
+        }
+        if let Some(until) = line.file_until.filter(|until| *until > now.wall) {
+            return Some(until);
         }
         line.gates
             .iter()

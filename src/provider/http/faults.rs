@@ -14,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
 use super::super::meta_cloud::MetaCloud;
-use super::super::{Proxy, Reply, Request, Secret};
+use super::super::{Credential, Proxy, Reply, Request, Scheme, Secret};
 use super::Client;
 use crate::delivery::{Outcome, Scope};
 use script::{BODY, Case, Peer, Step};
@@ -77,12 +77,7 @@ async fn a_burst_shares_connections_of_http_2() {
     let mut burst = tokio::task::JoinSet::new();
     for _ in 0..300 {
         let client = client.clone();
-        let request = Request {
-            url: format!("https://{address}/v25.0/1/messages"),
-            body: BODY.into(),
-            bearer: Secret::new(TOKEN),
-            timeout: PATIENT,
-        };
+        let request = request(&format!("https://{address}"), TOKEN);
         burst.spawn(async move { client.send(&request).await });
     }
     while let Some(reply) = burst.join_next().await {
@@ -94,6 +89,15 @@ async fn a_burst_shares_connections_of_http_2() {
     }
     let connections = connections.load(Ordering::Relaxed);
     assert!((1..=60).contains(&connections), "{connections}");
+}
+
+fn request(site: &str, token: &str) -> Request {
+    let credential = Credential::new(Scheme::Bearer, Secret::new(token));
+    let url = format!("{site}/v25.0/1/messages");
+    Request {
+        timeout: PATIENT,
+        ..Request::post(url, BODY, &credential)
+    }
 }
 
 /// A provider that speaks HTTP/2 and takes everything, twenty at once.
@@ -212,10 +216,8 @@ impl World {
         let peer = tokio::spawn(play(listener, case.peer, tls, connections, signs));
         let adapter = MetaCloud::new(site.clone(), Secret::new(TOKEN));
         let request = Request {
-            url: format!("{site}/v25.0/1/messages"),
-            body: BODY.into(),
-            bearer: Secret::new(case.token.unwrap_or(TOKEN)),
             timeout: if case.hasty { HASTY } else { PATIENT },
+            ..request(&site, case.token.unwrap_or(TOKEN))
         };
         for _ in 1..case.requests {
             let outcome = adapter.outcome(&client.send(&request).await);

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
-use hyper::{Method, Uri};
+use hyper::Uri;
+use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT};
 use url::{Host, Url};
 
-use super::super::Request;
+use super::super::{Method, Request};
 use super::connection::Connection;
 use super::pool::Site;
 use super::wire::Account;
@@ -68,7 +68,8 @@ fn is_loopback(url: &Url) -> bool {
 /// A request on its way.
 pub(super) struct Parcel {
     pub(super) target: Arc<Target>,
-    bearer: HeaderValue,
+    method: hyper::Method,
+    headers: Vec<(HeaderName, HeaderValue)>,
     body: Bytes,
     handed_over: HandedOver,
 }
@@ -76,13 +77,15 @@ pub(super) struct Parcel {
 impl Parcel {
     /// Makes `request` ready to go to `target`, or says why it must not.
     pub(super) fn new(request: &Request, target: Arc<Target>) -> Result<Self, &'static str> {
-        let bearer = format!("Bearer {}", request.bearer.reveal());
-        let mut bearer = HeaderValue::try_from(bearer)
-            .map_err(|_| "the access token has characters that no header can carry")?;
-        bearer.set_sensitive(true);
         Ok(Self {
             target,
-            bearer,
+            method: match request.method {
+                Method::Get => hyper::Method::GET,
+                Method::Post => hyper::Method::POST,
+                Method::Patch => hyper::Method::PATCH,
+                Method::Delete => hyper::Method::DELETE,
+            },
+            headers: headers(request)?,
             body: request.body.clone(),
             handed_over: HandedOver::No,
         })
@@ -126,17 +129,32 @@ impl Parcel {
 
     fn message(&self, uri: Uri) -> hyper::Request<Full<Bytes>> {
         const AGENT: &str = concat!("dropcast/", env!("CARGO_PKG_VERSION"));
-        const JSON: HeaderValue = HeaderValue::from_static("application/json");
         let mut message = hyper::Request::new(Full::new(self.body.clone()));
-        *message.method_mut() = Method::POST;
+        *message.method_mut() = self.method.clone();
         *message.uri_mut() = uri;
         let headers = message.headers_mut();
-        headers.insert(CONTENT_TYPE, JSON);
-        headers.insert(AUTHORIZATION, self.bearer.clone());
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
-        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json, */*"));
+        headers.extend(self.headers.iter().cloned());
         message
     }
+}
+
+/// The headers that are the request's own.
+fn headers(request: &Request) -> Result<Vec<(HeaderName, HeaderValue)>, &'static str> {
+    let mut headers = Vec::with_capacity(request.headers.len() + 1);
+    if !request.content_type.is_empty() {
+        let kind = HeaderValue::try_from(request.content_type.as_ref());
+        let kind = kind.map_err(|_| "the kind of body is none that a header can carry")?;
+        headers.push((CONTENT_TYPE, kind));
+    }
+    for (name, value) in &request.headers {
+        let mut value = HeaderValue::try_from(value.reveal())
+            .map_err(|_| "the access token has characters that no header can carry")?;
+        value.set_sensitive(true);
+        headers.push((HeaderName::from_static(name), value));
+    }
+    Ok(headers)
 }
 
 /// The connection that a request was handed to.

@@ -5,7 +5,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-use super::super::Secret;
+use super::super::{Credential, Scheme, Secret};
 use super::*;
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
@@ -18,11 +18,10 @@ async fn listener() -> (TcpListener, String) {
 }
 
 fn request(url: &str) -> Request {
+    let credential = Credential::new(Scheme::Bearer, Secret::new("a-secret-token"));
     Request {
-        url: url.into(),
-        body: BODY.into(),
-        bearer: Secret::new("a-secret-token"),
         timeout: Duration::from_secs(20),
+        ..Request::post(url.into(), BODY, &credential)
     }
 }
 
@@ -127,7 +126,7 @@ async fn plain_http_leaves_only_for_loopback() {
 #[tokio::test]
 async fn a_token_that_no_header_carries_never_left() {
     let mut bad = request("http://127.0.0.1:1/");
-    bad.bearer = Secret::new("to\nken");
+    bad.headers[0].1 = Secret::new("to\nken");
     let Reply::NeverLeft { why } = client().send(&bad).await else {
         panic!("nothing can have been sent");
     };

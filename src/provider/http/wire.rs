@@ -38,17 +38,27 @@ impl Account {
     }
 }
 
+/// The most that is taken in of what was said unasked, in bytes; the rest is read as ever.
+const TAKEN_IN_BYTES_MAX: usize = 4096;
+
 /// A TCP connection that keeps its account.
 #[derive(Debug)]
 pub(super) struct Wire {
     stream: TcpStream,
     account: Arc<Account>,
+    /// What was taken in before it was asked for, and how much of it was read.
+    taken_in: (Vec<u8>, usize),
 }
 
 impl Wire {
     pub(super) fn new(stream: TcpStream) -> Self {
         let account = Arc::default();
-        Self { stream, account }
+        let taken_in = (Vec::new(), 0);
+        Self {
+            stream,
+            account,
+            taken_in,
+        }
     }
 
     pub(super) fn account(&self) -> Arc<Account> {
@@ -56,18 +66,43 @@ impl Wire {
     }
 
     /// Asks the kernel itself: what arrived a moment ago may not have been announced to us yet.
-    fn look(&self) -> io::Result<()> {
+    /// Says whether something is to be read before anything is written: a goodbye, as it may be,
+    /// that would be lost in the answer to what is written behind it.
+    fn look(&mut self) -> io::Result<bool> {
         if !self.account.look_first.swap(false, Ordering::AcqRel) {
-            return Ok(());
+            return Ok(false);
         }
-        let mut byte = [0_u8; 1];
-        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-        match rustix::net::recv(&self.stream, &mut byte, flags) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+        let talks = self.account.expects_talk.load(Ordering::Acquire);
+        let mut flags = RecvFlags::DONTWAIT;
+        if !talks {
+            flags |= RecvFlags::PEEK;
+        }
+        let mut bytes = [0_u8; TAKEN_IN_BYTES_MAX];
+        match rustix::net::recv(&self.stream, &mut bytes, flags) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
             Err(error) => Err(error.into()),
-            Ok((_, 1..)) if self.account.expects_talk.load(Ordering::Acquire) => Ok(()),
+            Ok((_, count @ 1..)) if talks => {
+                self.taken_in.0.extend_from_slice(&bytes[..count]);
+                Ok(true)
+            }
             Ok(_) => Err(io::ErrorKind::NotConnected.into()),
         }
+    }
+
+    /// Gives what was taken in, as far as there is room for it; whether there was any.
+    fn give(&mut self, buffer: &mut ReadBuf<'_>) -> bool {
+        let (bytes, read) = &mut self.taken_in;
+        let rest = &bytes[*read..];
+        if rest.is_empty() {
+            return false;
+        }
+        let count = rest.len().min(buffer.remaining());
+        buffer.put_slice(&rest[..count]);
+        *read += count;
+        if *read == bytes.len() {
+            self.taken_in = (Vec::new(), 0);
+        }
+        true
     }
 }
 
@@ -77,6 +112,9 @@ impl AsyncRead for Wire {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.give(buffer) {
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }
@@ -87,7 +125,11 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.look()?;
+        if self.look()? {
+            // Whoever writes reads first when it is woken.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let taken = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?;
         self.account
             .written
@@ -100,7 +142,11 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.look()?;
+        if self.look()? {
+            // Whoever writes reads first when it is woken.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let taken = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, parts))?;
         self.account
             .written

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::wire::envelope;
+use crate::batch::media::NoFiles;
 use crate::batch::read::{Checker, Form, Row, Rules, outline, rows};
 use crate::batch::template::Templates;
 use crate::batch::{BatchId, Message, Moment, Phone};
@@ -28,6 +29,7 @@ fn messages(bytes: &[u8]) -> Vec<Message> {
     let checker = Checker {
         rules: &rules,
         templates: &templates,
+        files: &NoFiles,
         received_at: Moment::parse("2026-11-21T09:15:02.114Z").expect("a moment"),
     };
     let found = outline(bytes, Form::Json, checker).expect("memory does not fail");
@@ -52,7 +54,7 @@ fn request(message: &Message) -> Value {
         index: message.index,
         attempt: 1,
     };
-    serde_json::from_slice(&envelope(&id, message)).expect("JSON")
+    serde_json::from_slice(&envelope(&id, message, None)).expect("JSON")
 }
 
 /// Whoever moves from the API to files would find that one of them says something else.

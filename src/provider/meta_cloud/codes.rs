@@ -4,42 +4,26 @@ use std::time::Duration;
 
 use crate::delivery::Scope;
 use crate::provider::cause::Cause;
-
-/// What follows from a code.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Class {
-    /// Not taken now; later it may be.
-    Later {
-        /// What else must wait.
-        scope: Scope,
-        /// How long, where the documentation or good sense says so; `None` leaves it to the
-        /// sender's own growing delays.
-        wait: Option<Duration>,
-    },
-    /// Never, and the fault is in the row.
-    BadRow,
-    /// Never, and no change of the row would help.
-    Never,
-    /// It may have been taken.
-    Open,
-}
+use crate::provider::meaning::Class;
 
 /// One line of the table.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Entry {
-    first: i64,
-    last: i64,
+pub(in crate::provider) struct Entry {
+    /// The first of the codes that it is for.
+    pub(super) first: i64,
+    /// The last of them.
+    pub(super) last: i64,
     /// What follows from it.
-    pub(super) class: Class,
+    pub(in crate::provider) class: Class,
     /// What it is for people.
-    pub(super) cause: Cause,
+    pub(in crate::provider) cause: Cause,
 }
 
 /// The sub-code of 100 that says that the id in the path is unknown.
 const SUBCODE_UNKNOWN_ID: i64 = 33;
 
 /// What is known about a code.
-pub(super) fn meaning(code: i64, subcode: Option<i64>) -> Option<Entry> {
+pub(in crate::provider) fn meaning(code: i64, subcode: Option<i64>) -> Option<Entry> {
     if code == 100 && subcode == Some(SUBCODE_UNKNOWN_ID) {
         return Some(one(100, SENDER, Cause::Sender));
     }
@@ -52,29 +36,29 @@ pub(super) fn meaning(code: i64, subcode: Option<i64>) -> Option<Entry> {
 
 /// What follows from 401 and 403 without a known code: a minute, so that credentials that are taken
 /// again are used soon.
-pub(super) const CREDENTIAL: Class = later(Scope::Credential, Duration::from_mins(1));
+pub(super) const CREDENTIAL: Class = Class::later(Scope::Credential, Duration::from_mins(1));
 
 // The same request may pass in a moment.
 const RETRY: Class = Class::Later {
     scope: Scope::Message,
     wait: None,
 };
-const SLOWER: Class = later(Scope::Rate, Duration::from_secs(1));
-const PAIR: Class = later(Scope::Recipient, Duration::from_secs(6));
-const CALL_LIMIT: Class = later(Scope::Rate, Duration::from_mins(1));
-const MAINTENANCE: Class = later(Scope::Sender, Duration::from_mins(1));
+const SLOWER: Class = Class::later(Scope::Rate, Duration::from_secs(1));
+const PAIR: Class = Class::later(Scope::Recipient, Duration::from_secs(6));
+const CALL_LIMIT: Class = Class::later(Scope::Rate, Duration::from_mins(1));
+const MAINTENANCE: Class = Class::later(Scope::Sender, Duration::from_mins(1));
 // Somebody has to do something first; the waits are how often we look whether they did.
-const ACCOUNT: Class = later(Scope::Credential, Duration::from_mins(15));
-const SENDER: Class = later(Scope::Sender, Duration::from_mins(5));
-const RESTRICTED: Class = later(Scope::Sender, Duration::from_hours(1));
-const TEMPLATE: Class = later(Scope::Template, Duration::from_mins(30));
+const ACCOUNT: Class = Class::later(Scope::Credential, Duration::from_mins(15));
+const SENDER: Class = Class::later(Scope::Sender, Duration::from_mins(5));
+const RESTRICTED: Class = Class::later(Scope::Sender, Duration::from_hours(1));
+const TEMPLATE: Class = Class::later(Scope::Template, Duration::from_mins(30));
 // Trying again within a day prolongs the provider's own block.
-const NEXT_DAY: Class = later(Scope::Message, Duration::from_hours(24));
+const NEXT_DAY: Class = Class::later(Scope::Message, Duration::from_hours(24));
 
 /// Ascending, without overlap. Codes that the documentation only knows from later notices stand
 /// here too, for it leaves open whether they also come as an answer.
 #[rustfmt::skip]
-const TABLE: &[Entry] = &[
+pub(super) const TABLE: &[Entry] = &[
     one(0, CREDENTIAL, Cause::Credentials),
     one(1, RETRY, Cause::Unavailable),
     one(2, RETRY, Cause::Unavailable),
@@ -132,7 +116,7 @@ const TABLE: &[Entry] = &[
     one(132_016, Class::Never, Cause::TemplateDisabled),
     one(132_018, Class::BadRow, Cause::Parameter),
     one(132_068, Class::Never, Cause::TemplateRefused),
-    one(132_069, later(Scope::Template, Duration::from_hours(1)), Cause::Throttled),
+    one(132_069, Class::later(Scope::Template, Duration::from_hours(1)), Cause::Throttled),
     span(133_000, 133_003, SENDER, Cause::Sender),
     one(133_004, RETRY, Cause::Unavailable),
     span(133_005, 133_014, SENDER, Cause::Sender),
@@ -140,7 +124,7 @@ const TABLE: &[Entry] = &[
     one(133_016, RESTRICTED, Cause::Sender),
     one(134_011, ACCOUNT, Cause::Account),
     one(134_100, Class::Never, Cause::TemplateRefused),
-    one(134_101, later(Scope::Template, Duration::from_mins(10)), Cause::Unavailable),
+    one(134_101, Class::later(Scope::Template, Duration::from_mins(10)), Cause::Unavailable),
     one(134_102, ACCOUNT, Cause::Account),
     one(135_000, Class::BadRow, Cause::Parameter),
     one(137_000, Class::BadRow, Cause::Recipient),
@@ -156,13 +140,6 @@ const fn span(first: i64, last: i64, class: Class, cause: Cause) -> Entry {
         last,
         class,
         cause,
-    }
-}
-
-const fn later(scope: Scope, wait: Duration) -> Class {
-    Class::Later {
-        scope,
-        wait: Some(wait),
     }
 }
 

@@ -11,8 +11,9 @@ use crate::batch::content::{
 use crate::batch::{Content, Filling, Message, Parameter};
 use crate::delivery::AttemptId;
 
-/// The body of the request that sends `message` as the attempt `id`.
-pub(super) fn envelope(id: &AttemptId, message: &Message) -> Vec<u8> {
+/// The body of the request that sends `message` as the attempt `id`; `policy` is what the call for
+/// marketing messages alone is told.
+pub(super) fn envelope(id: &AttemptId, message: &Message, policy: Option<&'static str>) -> Vec<u8> {
     let (kind, content) = content(&message.content);
     let options = &message.options;
     let envelope = Envelope {
@@ -27,6 +28,7 @@ pub(super) fn envelope(id: &AttemptId, message: &Message) -> Vec<u8> {
         r#type: kind,
         content: [(kind, content)].into_iter().collect(),
         biz_opaque_callback_data: id.to_string(),
+        product_policy: policy,
     };
     serde_json::to_vec(&envelope).expect("texts, numbers and arrays always become JSON")
 }
@@ -46,6 +48,8 @@ struct Envelope<'a> {
     #[serde(flatten)]
     content: std::collections::BTreeMap<&'static str, Json>,
     biz_opaque_callback_data: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    product_policy: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -267,7 +271,8 @@ fn media_name(kind: MediaKind) -> &'static str {
 fn file(media: &Media) -> Json {
     let mut file = match &media.source {
         MediaSource::Link(link) => json!({ "link": link }),
-        MediaSource::Id(id) => json!({ "id": id }),
+        // A file of the tenant's has its id by now.
+        source => json!({ "id": source.id().unwrap_or_default() }),
     };
     if let Some(filename) = &media.filename {
         file["filename"] = json!(filename);

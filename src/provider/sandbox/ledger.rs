@@ -1,12 +1,15 @@
 //! What the stand-in remembers: counts, which attempts it accepted, and how fast each number sends.
 //! All of it is bounded.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use super::Ending;
+use crate::batch::Moment;
 
 /// How many accepted attempts are remembered, some 20 bytes each.
 const ATTEMPTS_MAX: usize = 4 << 20;
@@ -15,11 +18,14 @@ const ATTEMPTS_MAX: usize = 4 << 20;
 /// a message may have its trouble again.
 const TROUBLES_MAX: usize = 64 << 10;
 
+/// How many uploaded files are known. Beyond it all are forgotten, as the API does after a month.
+const MEDIA_MAX: usize = 64 << 10;
+
 /// How many phone number ids have a rate of their own. Beyond it all rates start afresh.
 const SENDERS_MAX: usize = 4096;
 
 /// What a stand-in saw in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Seen {
     /// Requests to send messages.
     pub requests: u64,
@@ -34,6 +40,12 @@ pub struct Seen {
     pub repeated: u64,
     /// Accepted attempts that were not looked at for repeats, because the memory was full.
     pub overlooked: u64,
+    /// How the answers ended, those to requests of any kind.
+    pub endings: BTreeMap<Ending, u64>,
+    /// Statuses that were called back and answered.
+    pub told: u64,
+    /// Statuses that were given up, because nobody answered them or too many waited.
+    pub untold: u64,
 }
 
 impl fmt::Display for Seen {
@@ -46,6 +58,16 @@ impl fmt::Display for Seen {
         if self.overlooked > 0 {
             write!(f, "; {} not checked for repeats", self.overlooked)?;
         }
+        if self.told + self.untold > 0 {
+            write!(
+                f,
+                "; {} statuses called back, {} given up",
+                self.told, self.untold
+            )?;
+        }
+        for (ending, count) in &self.endings {
+            write!(f, "\n  {count} {ending}")?;
+        }
         Ok(())
     }
 }
@@ -53,38 +75,52 @@ impl fmt::Display for Seen {
 #[derive(Debug)]
 pub(super) struct Ledger {
     first_id: u64,
+    began_at: Moment,
     requests: AtomicU64,
     accepted: AtomicU64,
     refused: AtomicU64,
     ids: AtomicU64,
     hasher: RandomState,
     memory: Mutex<Memory>,
+    endings: Mutex<BTreeMap<Ending, u64>>,
     paces: Mutex<HashMap<String, Instant>>,
+    media: Mutex<HashSet<String>>,
 }
 
 // Texts are kept as hashes of 64 bits: among four million a false match is a matter of one in a
 // million, and a stand-in may be wrong that often.
 #[derive(Debug, Default)]
 struct Memory {
-    attempts: HashSet<u64>,
+    attempts: HashMap<u64, Accepted>,
     messages: HashSet<u64>,
     troubled: HashSet<u64>,
     repeated: u64,
     overlooked: u64,
 }
 
+/// An attempt that was accepted: the number of its message, and when.
+#[derive(Clone, Copy, Debug)]
+struct Accepted {
+    number: u32,
+    /// Seconds since the stand-in began.
+    after: u32,
+}
+
 impl Ledger {
     /// An empty ledger; `first_id` keeps its message ids apart from those of other lives.
-    pub(super) fn new(first_id: u64) -> Self {
+    pub(super) fn new(first_id: u64, began_at: Moment) -> Self {
         Self {
             first_id,
+            began_at,
             requests: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             ids: AtomicU64::new(0),
             hasher: RandomState::new(),
             memory: Mutex::default(),
+            endings: Mutex::default(),
             paces: Mutex::default(),
+            media: Mutex::default(),
         }
     }
 
@@ -103,21 +139,66 @@ impl Ledger {
         self.refused.fetch_add(1, Relaxed);
     }
 
-    /// An id that no other message has.
-    pub(super) fn message_id(&self) -> String {
-        let number = self.ids.fetch_add(1, Relaxed);
+    /// Counts how an answer ended.
+    pub(super) fn answered(&self, ending: Ending) {
+        *lock(&self.endings).entry(ending).or_default() += 1;
+    }
+
+    /// A number that no other message has.
+    pub(super) fn message_number(&self) -> u64 {
+        self.ids.fetch_add(1, Relaxed)
+    }
+
+    /// The id of the message of this number.
+    pub(super) fn message_id(&self, number: u64) -> String {
         format!("wamid.{:016X}{number:08X}", self.first_id)
     }
 
-    /// Remembers an accepted attempt.
-    pub(super) fn remember(&self, attempt: &str) {
+    /// A number of 19 digits that no other has.
+    pub(super) fn digits(&self) -> String {
+        let number = self.ids.fetch_add(1, Relaxed);
+        format!("2{number:018}")
+    }
+
+    /// The id of the message that an attempt has become, and when, if it is remembered.
+    pub(super) fn taken(&self, attempt: &str) -> Option<(String, Moment)> {
+        let attempt = self.hash(attempt);
+        let found = lock(&self.memory).attempts.get(&attempt).copied()?;
+        let at = self.began_at.plus_ms(i64::from(found.after) * 1_000);
+        Some((self.message_id(found.number.into()), at))
+    }
+
+    /// An id for an uploaded file, which is known from here on.
+    pub(super) fn media_id(&self) -> String {
+        let number = self.ids.fetch_add(1, Relaxed);
+        let id = format!("{:010}{number:06}", self.first_id % 10_000_000_000);
+        let mut media = lock(&self.media);
+        if media.len() >= MEDIA_MAX {
+            media.clear();
+        }
+        media.insert(id.clone());
+        id
+    }
+
+    /// Whether a file was uploaded that has this id.
+    pub(super) fn has_media(&self, id: &str) -> bool {
+        lock(&self.media).contains(id)
+    }
+
+    /// Remembers an attempt that was accepted as the message of this number.
+    pub(super) fn remember(&self, attempt: &str, number: u64, now: Moment) {
+        let after = now.as_millis() - self.began_at.as_millis();
+        let accepted = Accepted {
+            number: u32::try_from(number).unwrap_or(u32::MAX),
+            after: u32::try_from(after / 1_000).unwrap_or(0),
+        };
         let (attempt, message) = (self.hash(attempt), self.hash(message_of(attempt)));
         let mut memory = lock(&self.memory);
         if memory.attempts.len() >= ATTEMPTS_MAX {
             memory.overlooked += 1;
             return;
         }
-        memory.attempts.insert(attempt);
+        memory.attempts.insert(attempt, accepted);
         if !memory.messages.insert(message) {
             memory.repeated += 1;
         }
@@ -163,6 +244,9 @@ impl Ledger {
             attempts: memory.attempts.len() as u64,
             repeated: memory.repeated,
             overlooked: memory.overlooked,
+            endings: lock(&self.endings).clone(),
+            told: 0,
+            untold: 0,
         }
     }
 
@@ -191,9 +275,9 @@ mod tests {
     /// The tests of "none twice" lean on this count.
     #[test]
     fn a_message_that_comes_again_is_counted() {
-        let ledger = Ledger::new(7);
+        let ledger = Ledger::new(7, Moment::from_millis(0));
         for attempt in ["b-0-1", "b-1-1", "b-1-2", "b-1-1", "b-11-1"] {
-            ledger.remember(attempt);
+            ledger.remember(attempt, ledger.message_number(), Moment::from_millis(0));
         }
         let seen = ledger.seen();
         assert_eq!((seen.attempts, seen.repeated), (4, 2));
@@ -202,7 +286,7 @@ mod tests {
     /// A benchmark against a limited sandbox must meet the limit that it set.
     #[test]
     fn a_number_sends_at_its_rate() {
-        let ledger = Ledger::new(7);
+        let ledger = Ledger::new(7, Moment::from_millis(0));
         let start = Instant::now();
         let mut sent = 0;
         for ms in 0..10_000 {
@@ -219,7 +303,7 @@ mod tests {
     /// A sandbox left running must not grow.
     #[test]
     fn rates_of_many_numbers_stay_bounded() {
-        let ledger = Ledger::new(7);
+        let ledger = Ledger::new(7, Moment::from_millis(0));
         let now = Instant::now();
         for id in 0..=SENDERS_MAX * 2 {
             ledger.within(1.0, &id.to_string(), now);

@@ -1,50 +1,45 @@
-//! A stand-in for a provider, to try dropcast and to test against: an HTTP server on loopback that
-//! speaks the send call of the Cloud API, and a call of its own that takes many messages at once.
+//! Stand-ins for the providers, to try dropcast and to test against: an HTTP server on loopback
+//! that speaks as one of them does.
 //!
-//! In: requests, checked in shape as the real API does. Out: its answers, and at the end what was
-//! seen. Nothing is delivered anywhere and nothing outlives the process.
-//!
-//! With [`Numbers::Scripted`] the last four digits of the recipient say what happens:
-//!
-//! | ends in | what happens |
-//! |---|---|
-//! | `0404` | refused for good: the recipient cannot be reached (131026) |
-//! | `0410` | refused for good: the recipient does not want these messages (131050) |
-//! | `0429` | throttled once (130429, `Retry-After: 1`), then accepted |
-//! | `0500` | the service fails once in its own words (131000), then accepted |
-//! | `0502` | a gateway fails without the API's words: the message may have gone out |
-//! | `0408` | accepted, but the answer comes only after a minute |
+//! In: requests, checked in shape as the real API does. Out: its answers, callbacks if they are
+//! wanted, and at the end what was seen. Nothing is delivered anywhere and nothing outlives the
+//! process.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::Error;
+use super::{Error, Kind};
 use crate::clock;
 use crate::listener::HttpListener;
-use envelope::{Envelope, Refusal};
+use callbacks::{Form, Speaker};
 use ledger::Ledger;
 
-pub use bulk::BULK_MESSAGES_MAX;
+pub use callbacks::Callbacks;
 pub use ledger::Seen;
+pub use meta_cloud::BULK_MESSAGES_MAX;
+pub use misbehaviour::{Ending, Errors, Misbehaviour, Share};
+pub use record::Record;
 
-mod bulk;
-mod content;
-mod envelope;
+mod bird;
+mod botsquad;
+mod callbacks;
+pub mod infobip;
 mod ledger;
-mod template;
+mod meta_cloud;
+mod misbehaviour;
+mod record;
 #[cfg(test)]
 mod tests;
+mod webex_connect;
 
 /// The version of the API in the addresses that the daemon uses.
 pub const VERSION: &str = "v25.0";
@@ -62,7 +57,7 @@ pub const REQUEST_BYTES_MAX: usize = 256 << 10;
 pub const LATE: Duration = Duration::from_mins(1);
 
 /// How the stand-in behaves. By default it accepts everything at once.
-#[derive(Clone, Copy, Debug, PartialEq, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Behaviour {
     /// How long every answer takes.
     pub latency: Duration,
@@ -71,6 +66,27 @@ pub struct Behaviour {
     pub rate: Option<f64>,
     /// What recipients' numbers do.
     pub numbers: Numbers,
+    /// What goes wrong by chance.
+    pub misbehaviour: Misbehaviour,
+    /// The definitions of the account's templates, in the Cloud API's form. If there are none, any
+    /// template is taken.
+    pub templates: Arc<[Value]>,
+    /// Where requests are written down; `None` for nowhere.
+    pub record: Option<Record>,
+    /// What the stand-in for Infobip does where it is not known what Infobip does.
+    pub infobip: infobip::Modes,
+    /// Which files messages may name by their ids.
+    pub media_ids: MediaIds,
+}
+
+/// Which files messages may name by their ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum MediaIds {
+    /// Any.
+    #[default]
+    Any,
+    /// Only those that were uploaded to this stand-in.
+    Uploaded,
 }
 
 /// What recipients' numbers do.
@@ -86,24 +102,51 @@ pub enum Numbers {
 /// The stand-in, listening.
 #[derive(Debug)]
 pub struct Sandbox {
+    provider: Kind,
     listener: HttpListener,
     state: Arc<Desk>,
 }
 
 impl Sandbox {
-    /// Listens on `listen`; port 0 takes a free one.
-    pub async fn open(listen: SocketAddr, behaviour: Behaviour) -> Result<Self, Error> {
+    /// Listens on `listen` as `provider` does; port 0 takes a free one.
+    pub async fn open(
+        listen: SocketAddr,
+        provider: Kind,
+        behaviour: Behaviour,
+    ) -> Result<Self, Error> {
         let listener = HttpListener::open(listen, CONNECTIONS_MAX).await;
         let listener = listener.map_err(|source| Error::Listen {
             address: listen,
             source,
         })?;
         let state = Arc::new(Desk {
+            chance: Mutex::new(fastrand::Rng::with_seed(behaviour.misbehaviour.seed)),
+            templates: Mutex::new(meta_cloud::Templates::of(&behaviour.templates)),
             behaviour,
-            ledger: Ledger::new(fastrand::u64(..)),
+            ledger: Ledger::new(fastrand::u64(..), clock::now()),
+            speaker: OnceLock::new(),
             stop: CancellationToken::new(),
         });
-        Ok(Self { listener, state })
+        Ok(Self {
+            provider,
+            listener,
+            state,
+        })
+    }
+
+    /// The same, which says later what became of messages.
+    pub fn calling_back(self, callbacks: Callbacks) -> Self {
+        let form = match self.provider {
+            Kind::Sandbox | Kind::MetaCloud => meta_cloud::CALLBACKS,
+            Kind::Infobip => infobip::CALLBACKS,
+            Kind::Bird => bird::CALLBACKS,
+            Kind::WebexConnect => webex_connect::CALLBACKS,
+            Kind::Botsquad => Form::PLAIN,
+        };
+        let speaker = callbacks.begin(form, &self.state.stop);
+        // It is handed over before anybody can have asked for anything.
+        let _ = self.state.speaker.set(speaker);
+        self
     }
 
     /// Where it listens.
@@ -111,19 +154,43 @@ impl Sandbox {
         self.listener.address()
     }
 
+    /// What `base_url` is to be for those who send to it.
+    pub fn base_url(&self) -> String {
+        let address = self.listener.address();
+        match self.provider {
+            Kind::Sandbox | Kind::MetaCloud => format!("http://{address}/{VERSION}"),
+            _ => format!("http://{address}"),
+        }
+    }
+
     /// Answers until `stop`, lets answers under way finish, and tells what was seen.
     pub async fn serve(self, stop: CancellationToken) -> Seen {
         let desk = Arc::clone(&self.state);
-        let router = Router::new()
-            .route("/{version}/{phone_number_id}/messages", post(messages))
-            .route(
-                "/{version}/{phone_number_id}/messages/bulk",
-                post(bulk::messages).layer(DefaultBodyLimit::max(bulk::BULK_BYTES_MAX)),
-            )
-            .fallback(elsewhere)
-            .method_not_allowed_fallback(elsewhere)
+        let router = match self.provider {
+            Kind::Sandbox | Kind::MetaCloud => meta_cloud::router(),
+            Kind::Infobip => infobip::router(),
+            Kind::Bird => bird::router(&desk.behaviour.templates),
+            Kind::WebexConnect => webex_connect::router(),
+            Kind::Botsquad => botsquad::router(),
+        };
+        let refusal: misbehaviour::Refusal = match self.provider {
+            Kind::Sandbox | Kind::MetaCloud => meta_cloud::refusal,
+            Kind::Infobip => infobip::refusal,
+            Kind::Bird => bird::refusal,
+            Kind::WebexConnect => webex_connect::refusal,
+            Kind::Botsquad => botsquad::refusal,
+        };
+        let met = (Arc::clone(&desk), refusal);
+        let router = router
             .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
-            .with_state(self.state);
+            .layer(middleware::from_fn_with_state(met, misbehaviour::meet));
+        let router = match &desk.behaviour.record {
+            Some(record) => {
+                router.layer(middleware::from_fn_with_state(record.clone(), record::keep))
+            }
+            None => router,
+        };
+        let router = router.with_state(self.state);
         let stopped = {
             let desk = Arc::clone(&desk);
             async move {
@@ -135,134 +202,41 @@ impl Sandbox {
         let _ = axum::serve(self.listener, router)
             .with_graceful_shutdown(stopped)
             .await;
-        desk.ledger.seen()
+        let (told, untold) = desk.speaker.get().map_or((0, 0), Speaker::told);
+        Seen {
+            told,
+            untold,
+            ..desk.ledger.seen()
+        }
     }
 }
 
 #[derive(Debug)]
 struct Desk {
     behaviour: Behaviour,
+    chance: Mutex<fastrand::Rng>,
+    templates: Mutex<meta_cloud::Templates>,
     ledger: Ledger,
+    speaker: OnceLock<Speaker>,
     stop: CancellationToken,
 }
 
-async fn messages(
-    State(desk): State<Arc<Desk>>,
-    Path((version, phone_number_id)): Path<(String, String)>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> Response {
-    desk.ledger.heard();
-    let judged = match Desk::admit(&version, &phone_number_id, &headers, body) {
-        Ok(body) => desk.judge_one(&phone_number_id, &body).1,
-        Err(refusal) => {
-            desk.ledger.refused();
-            Err(refusal.into())
-        }
-    };
-    let answer = match judged {
-        Ok(taken) => {
-            if taken.late {
-                desk.pause(LATE).await;
-            }
-            json(StatusCode::OK, accepted(&taken))
-        }
-        Err(trouble) => trouble.into_response(),
-    };
-    desk.take_time().await;
-    answer
-}
-
-async fn elsewhere(uri: Uri) -> Response {
-    Refusal::path(uri.path()).into_response()
-}
-
-/// A message that was taken.
-struct Taken {
-    input: String,
-    id: String,
-    late: bool,
-}
-
 impl Desk {
-    /// Checks what a request has besides its messages, and gives its body.
-    fn admit(
-        version: &str,
-        phone_number_id: &str,
-        headers: &HeaderMap,
-        body: Result<Bytes, BytesRejection>,
-    ) -> Result<Bytes, Refusal> {
-        let bearer = headers.get(AUTHORIZATION);
-        envelope::bearer(bearer.map(HeaderValue::as_bytes))?;
-        envelope::path(version, phone_number_id)?;
-        body.map_err(|_| Refusal::unreadable("the request is too large or cut off"))
-    }
-
-    /// Checks a message in the order in which the real API is thought to; gives the id of its
-    /// attempt as well, if that can be read.
-    fn judge_one(
-        &self,
-        phone_number_id: &str,
-        message: &[u8],
-    ) -> (Option<String>, Result<Taken, Trouble>) {
-        let (id, judged) = match Envelope::read(message) {
-            Ok(mut envelope) => {
-                let id = envelope.biz_opaque_callback_data.clone();
-                (id, self.judge_read(phone_number_id, &mut envelope))
-            }
-            Err(refusal) => (None, Err(refusal.into())),
-        };
-        match &judged {
-            Ok(_) => self.ledger.accepted(),
-            Err(_) => self.ledger.refused(),
-        }
-        (id, judged)
-    }
-
-    fn judge_read(&self, phone_number_id: &str, envelope: &mut Envelope) -> Result<Taken, Trouble> {
-        let digits = envelope.check()?;
-        let attempt = envelope.biz_opaque_callback_data.as_deref();
-        if let Some(rate) = self.behaviour.rate
-            && !self.ledger.within(rate, phone_number_id, clock::steady())
-        {
-            return Err(Refusal::throttled().into());
-        }
-        let late = match self.behaviour.numbers {
-            Numbers::Plain => false,
-            Numbers::Scripted => self.script(&digits, attempt.unwrap_or(&digits))?,
-        };
-        if let Some(attempt) = attempt {
-            self.ledger.remember(attempt);
-        }
-        Ok(Taken {
-            input: envelope.to.take().unwrap_or_default(),
-            id: self.ledger.message_id(),
-            late,
-        })
-    }
-
-    /// What the recipient's number causes: trouble, a late answer (`true`), or nothing.
-    fn script(&self, digits: &str, attempt: &str) -> Result<bool, Trouble> {
-        let ending = digits.get(digits.len().saturating_sub(4)..);
-        match ending {
-            Some("0404") => Err(Refusal::undeliverable().into()),
-            Some("0410") => Err(Refusal::opted_out().into()),
-            Some("0429") if self.ledger.is_first_trouble(attempt) => {
-                Err(Refusal::throttled().into())
-            }
-            Some("0500") if self.ledger.is_first_trouble(attempt) => {
-                Err(Refusal::service_failed().into())
-            }
-            Some("0502") => Err(Trouble::Gateway),
-            ending => Ok(ending == Some("0408")),
-        }
-    }
-
     /// Lets an answer take as long as all of them do.
     async fn take_time(&self) {
         if !self.behaviour.latency.is_zero() {
             self.pause(self.behaviour.latency).await;
         }
+    }
+
+    fn templates(&self) -> MutexGuard<'_, meta_cloud::Templates> {
+        self.templates
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn chance(&self) -> MutexGuard<'_, fastrand::Rng> {
+        self.chance.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn pause(&self, length: Duration) {
@@ -273,51 +247,16 @@ impl Desk {
     }
 }
 
-/// The body of the answer for a message that was taken.
-fn accepted(taken: &Taken) -> String {
-    let Taken { input, id, .. } = taken;
-    let digits = envelope::digits(input);
-    // None of the three holds a character that JSON would want escaped.
-    format!(
-        r#"{{"messaging_product":"whatsapp","contacts":[{{"input":"{input}","wa_id":"{digits}"}}],"messages":[{{"id":"{id}","message_status":"accepted"}}]}}"#
-    )
-}
-
 fn json(status: StatusCode, body: String) -> Response {
     (status, [(CONTENT_TYPE, "application/json")], body).into_response()
 }
 
-/// Why a message was not taken, or does not look so.
-enum Trouble {
-    Refusal(Refusal),
-    Gateway,
-}
-
-impl From<Refusal> for Trouble {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refusal(refusal)
-    }
-}
-
-impl IntoResponse for Trouble {
-    fn into_response(self) -> Response {
-        match self {
-            Self::Refusal(refusal) => refusal.into_response(),
-            Self::Gateway => {
-                let page = "<html><body><h1>502 Bad Gateway</h1></body></html>";
-                (StatusCode::BAD_GATEWAY, [(CONTENT_TYPE, "text/html")], page).into_response()
-            }
-        }
-    }
-}
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_REQUEST);
-        let mut response = json(status, self.body());
-        if let Some(seconds) = self.retry_after_secs {
-            response.headers_mut().insert(RETRY_AFTER, seconds.into());
-        }
-        response
-    }
+/// An id of the ledger's in the form of a UUID: its digits at the end of it.
+fn uuid(message_id: &str) -> String {
+    let digits = message_id.rsplit('.').next().unwrap_or_default();
+    let padded = format!("{digits:0>32}").to_lowercase();
+    let parts = [0..8, 8..12, 12..16, 16..20, 20..32];
+    parts
+        .map(|part| padded.get(part).unwrap_or_default())
+        .join("-")
 }

@@ -10,6 +10,7 @@ use super::super::replies;
 use super::super::room::Reserve;
 use super::super::uploads::{Unfit, Upload, key_of};
 use super::*;
+use crate::batch::name::DropFolder;
 
 const NEW_FILE: packet::OpenFlags = packet::OpenFlags(
     packet::OpenFlags::WRITE | packet::OpenFlags::CREATE | packet::OpenFlags::TRUNCATE,
@@ -339,7 +340,7 @@ fn a_close_that_fails_leaves_nothing_in_the_spool() {
     let key = key_of("a.json");
     let spool = home.path().join("new/acme");
     let taken = tree.take(
-        (&upload.file, &key),
+        (&upload.file, &key, DropFolder::Whatsapp),
         || {
             // A daemon that saw it by now could end the batch before its file has a name to lose.
             let entries = std::fs::read_dir(&spool).expect("a spool");
@@ -359,7 +360,7 @@ fn a_close_that_fails_leaves_nothing_in_the_spool() {
     // The file is in the spool when the folder's sync fails, so its client must not send it again
     // without a look.
     let taken = tree.take(
-        (&upload.file, &key),
+        (&upload.file, &key, DropFolder::Whatsapp),
         || Ok(()),
         || Err(rustix::io::Errno::IO),
         &points,

@@ -398,7 +398,10 @@ async fn what_local_writers_leave_leads_nowhere() {
         shown.extend(names.files.into_iter().map(|file| file.filename));
     }
     shown.sort();
-    assert_eq!(shown, ["errors", "processed", "results", "templates"]);
+    assert_eq!(
+        shown,
+        ["errors", "media", "processed", "results", "templates"]
+    );
     assert_eq!(std::fs::read(&secret).expect("read"), b"secret");
     world.end().await;
 }

@@ -148,7 +148,8 @@ async fn a_cancelled_batch_begins_nothing_and_tells_of_all() {
     let cancelling = store.cancelling().await.expect("read");
     assert_eq!(cancelling, std::slice::from_ref(&batch));
     assert_eq!(settle().await.expect("settled"), Settling::InFlight);
-    assert!(!store.finish(batch.clone(), NOW).await.expect("answered"));
+    let finish = store.finish(batch.clone(), NOW).await;
+    assert_eq!(finish.expect("answered"), Finish::Elsewhere);
     record(&store, in_flight, again(LATER, false)).await;
     assert_eq!(settle().await.expect("settled"), Settling::Done);
     let standing = standing(&store, &batch).await;

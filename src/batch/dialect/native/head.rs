@@ -2,13 +2,14 @@
 
 mod placeholders;
 
+use super::asked;
 use super::hours;
 use super::keys::{self, Key};
 use super::saying::{self, Sayings};
 use super::{
     CALLBACK_DATA_CHARS_MAX, Defaults, ID_CHARS_MAX, Notes, Numeral, REFERENCE_CHARS_MAX,
-    defaults_elsewhere, disagreement, expiry, flag, id, key_twice, named_otherwise,
-    number_for_text, other, own_text, schedule, sender, validity_ms, word, wrong_kind,
+    defaults_elsewhere, disagreement, expiry, flag, key_twice, named_otherwise, number_for_text,
+    other, own_text, schedule, sender, validity_ms, word, wrong_kind,
 };
 use crate::batch::fault::{Code, Fault, Trouble};
 use crate::batch::read::{Checker, Head, OnDuplicate, OnInvalid};
@@ -121,6 +122,11 @@ impl Reading<'_, '_> {
     fn member(&mut self, entry: &Entry<'_>, key: Key, manual: &str, checker: Checker<'_>) {
         let node = &entry.node;
         let notes = &mut self.notes;
+        if let Key::Asked(asked) = key {
+            let terms = checker.rules.terms.as_ref();
+            asked::take((asked, entry), terms, &mut self.head.native.options, notes);
+            return;
+        }
         if self.head.native.take(key, node, checker, manual, notes) || self.for_file(key, node) {
             return;
         }
@@ -373,8 +379,6 @@ impl Defaults {
                 let read = schedule(node, checker.received_at);
                 self.scheduled_at = notes.take(read, node.at).flatten();
             }
-            Key::ReplyTo => self.options.reply_to = notes.take(id(node), node.at),
-            Key::IdentityHash => self.options.identity_hash = notes.take(id(node), node.at),
             Key::ExpiresAt => {
                 let read = expiry(node, checker.received_at);
                 self.expires_at = notes.take(read, node.at);

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use crate::batch::content::MediaKind;
 use crate::batch::dialect::near::Known;
 use crate::batch::session::{Kind, Member};
+use crate::batch::terms::Asked;
 use crate::batch::tree::{Entry, Value};
 
 /// What a key means.
@@ -28,9 +29,8 @@ pub(super) enum Key {
     ScheduledAt,
     ExpiresAt,
     ValiditySeconds,
-    /// The message that this one answers.
-    ReplyTo,
-    IdentityHash,
+    /// What is asked of the provider besides.
+    Asked(Asked),
     CampaignName,
     RowCount,
     Data,
@@ -47,9 +47,7 @@ pub(super) enum Key {
     IgnoreQuietHours,
     /// A template as the Cloud API writes it; a key of the tenant's own when it holds no object.
     CloudTemplate,
-    /// It would change what is delivered, when, or who is charged.
-    Unsupported,
-    /// It changes nothing of the sort.
+    /// Nothing is done with it, and nothing that is delivered changes by that.
     Ignored,
 }
 
@@ -114,12 +112,20 @@ const NAMES: &[(&str, Key, &str)] = &[
     ("templateOffer", Key::Part(4), "templateOffer"),
     ("scheduledAt", Key::ScheduledAt, "scheduledAt"),
     ("sendWindow", Key::SendWindow, "sendWindow"),
-    ("identityHash", Key::IdentityHash, "identityHash"),
-    ("smsFailover", Key::Unsupported, "smsFailover"),
-    ("frequencyCap", Key::Unsupported, "frequencyCap"),
-    ("replyTo", Key::ReplyTo, "replyTo"),
-    ("urlOptions", Key::Unsupported, "urlOptions"),
-    ("shortLinks", Key::Unsupported, "shortLinks"),
+    (
+        "identityHash",
+        Key::Asked(Asked::IdentityHash),
+        "identityHash",
+    ),
+    ("smsFailover", Key::Asked(Asked::SmsFailover), "smsFailover"),
+    (
+        "frequencyCap",
+        Key::Asked(Asked::FrequencyCap),
+        "frequencyCap",
+    ),
+    ("replyTo", Key::Asked(Asked::ReplyTo), "replyTo"),
+    ("urlOptions", Key::Asked(Asked::UrlOptions), "urlOptions"),
+    ("shortLinks", Key::Asked(Asked::ShortLinks), "shortLinks"),
     ("caption", Key::Session(Member::Caption), "caption"),
     ("text", Key::Session(Member::Content(Kind::Text)), "text"),
     (
@@ -174,10 +180,14 @@ const NAMES: &[(&str, Key, &str)] = &[
     ("longitude", Key::Session(Member::Longitude), "longitude"),
     ("name", Key::Session(Member::Name), "name"),
     ("address", Key::Session(Member::Address), "address"),
-    ("tags", Key::Ignored, "tags"),
-    ("entityId", Key::Ignored, "entityId"),
-    ("applicationId", Key::Ignored, "applicationId"),
-    ("useCase", Key::Ignored, "useCase"),
+    ("tags", Key::Asked(Asked::Tags), "tags"),
+    ("entityId", Key::Asked(Asked::EntityId), "entityId"),
+    (
+        "applicationId",
+        Key::Asked(Asked::ApplicationId),
+        "applicationId",
+    ),
+    ("useCase", Key::Asked(Asked::UseCase), "useCase"),
     ("notifyUrl", Key::Ignored, "notifyUrl"),
     ("callbacks", Key::Ignored, "callbacks"),
     ("templateId", Key::TemplateId, "templateId"),
@@ -266,8 +276,6 @@ fn decides(key: Key) -> bool {
             | Key::ValiditySeconds
             | Key::SendWindow
             | Key::IgnoreQuietHours
-            | Key::ReplyTo
-            | Key::IdentityHash
             | Key::RowCount
             | Key::OnInvalid
             | Key::SelfNamed
@@ -275,8 +283,7 @@ fn decides(key: Key) -> bool {
             | Key::DryRun
             | Key::OnDuplicateRecipient
             | Key::OnDuplicateReference
-            | Key::Unsupported
-    )
+    ) || matches!(key, Key::Asked(asked) if asked.changes_delivery())
 }
 
 /// The manual's name of the key that `name` is here, if it decides what is sent.

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use super::asked;
+use super::files;
 use super::head::text_changed;
 use super::hours;
 use super::keys::{self, Key};
 use super::saying::{self, Sayings};
 use super::{
     CALLBACK_DATA_CHARS_MAX, ID_CHARS_MAX, Notes, Numeral, REFERENCE_CHARS_MAX, defaults_elsewhere,
-    disagreement, expires_before_its_time, expiry, flag, id, key_twice, named_otherwise,
+    disagreement, expires_before_its_time, expiry, flag, key_twice, named_otherwise,
     number_for_text, own_text, phone, schedule, sender, validity_ms, word, wrong_kind,
 };
 use crate::batch::dialect::Dialect;
@@ -17,13 +19,14 @@ use crate::batch::read::{BadRow, Checker, Head, Row};
 use crate::batch::session::{Marks, Member};
 use crate::batch::spot::{Spot, Warnings, sort};
 use crate::batch::template::{LookupTrouble, Parts, Template};
+use crate::batch::terms::{Asked, Part, Weight};
 use crate::batch::tree::{Entry, Node, Value, duplicates};
 use crate::batch::values::ROW_KEYS;
 use crate::batch::{Content, Message, Moment, Options, Phone, Priority, SendWindow};
 
 /// The keys of one row, by their meaning.
 #[derive(Default)]
-struct Keys<'n> {
+pub(super) struct Keys<'n> {
     to: Option<&'n Node<'n>>,
     from: Option<&'n Node<'n>>,
     reference: Option<(u8, &'n Entry<'n>)>,
@@ -37,8 +40,8 @@ struct Keys<'n> {
     sayings: Sayings<'n>,
     scheduled_at: Option<&'n Node<'n>>,
     expires_at: Option<&'n Node<'n>>,
-    reply_to: Option<&'n Node<'n>>,
-    identity_hash: Option<&'n Node<'n>>,
+    /// What is asked of the provider besides.
+    asked: Vec<(Asked, &'n Entry<'n>)>,
     validity_seconds: Option<&'n Node<'n>>,
     send_window: Option<&'n Node<'n>>,
     priority: Option<&'n Node<'n>>,
@@ -105,26 +108,35 @@ pub(in crate::batch) fn read_row(
     reading.offer(&keys, content.as_ref(), times.as_ref());
     let leaving = reading.leaving(&keys, authentication);
     reading.in_window(&keys, leaving.send_window.as_ref(), times.as_ref());
+    let good = reading.notes.faults.is_empty();
+    let message = match (&to, from, content, times) {
+        (Some(to), Some(from), Some(content), Some(times)) if good => Some(Message {
+            index,
+            line,
+            to: to.clone(),
+            from,
+            reference: reference.clone(),
+            callback_data: callback_data.clone(),
+            scheduled_at: times.scheduled_at,
+            expires_at: times.expires_at,
+            priority: leaving.priority,
+            send_window: leaving.send_window,
+            ignore_quiet_hours: leaving.ignore_quiet_hours,
+            options,
+            content,
+        }),
+        _ => None,
+    };
+    let mut message = message;
+    if let Some(message) = &mut message {
+        let against = (head, checker, reading.row_at);
+        files::look(message, &keys, against, &mut reading.notes);
+        reading.object(message, &keys);
+    }
     let mut faults = reading.notes.faults;
-    match (to, from, content, times) {
-        (Some(to), Some(from), Some(content), Some(times)) if faults.is_empty() => {
-            Row::Good(Message {
-                index,
-                line,
-                to,
-                from,
-                reference,
-                callback_data,
-                scheduled_at: times.scheduled_at,
-                expires_at: times.expires_at,
-                priority: leaving.priority,
-                send_window: leaving.send_window,
-                ignore_quiet_hours: leaving.ignore_quiet_hours,
-                options,
-                content,
-            })
-        }
-        (to, ..) => {
+    match message {
+        Some(message) if faults.is_empty() => Row::Good(message),
+        _ => {
             sort(&mut faults);
             // A key twice under one name is found as such and as two names for one thing.
             faults.dedup();
@@ -136,6 +148,38 @@ pub(in crate::batch) fn read_row(
                 callback_data,
                 faults,
             })
+        }
+    }
+}
+
+impl<'n> Keys<'n> {
+    /// Where the row says this part of its message; `None` where its head does.
+    fn place(&self, part: Part) -> Option<usize> {
+        self.part(part).map(|node| node.at)
+    }
+
+    /// What the row says of this part of its message; `None` where its head does.
+    pub(super) fn part(&self, part: Part) -> Option<&'n Node<'n>> {
+        let entry = |entry: Option<&'n Entry<'n>>| entry.map(|entry| &entry.node);
+        match part {
+            Part::Whole => None,
+            Part::To => self.to,
+            Part::Template => entry(self.template_name.or(self.template_id)),
+            Part::Placeholders => entry(self.parts[0]),
+            Part::Header => entry(self.parts[1]),
+            Part::Buttons => entry(self.parts[2]),
+            Part::Cards => entry(self.parts[3]),
+            Part::Offer => entry(self.parts[4]),
+            Part::Content => {
+                let is_word = |member: Member| matches!(member, Member::Type | Member::PreviewUrl);
+                let content = self.sayings.iter().find(|(member, _)| !is_word(*member));
+                content.map(|(_, entry)| &entry.node)
+            }
+            Part::Expiry => self.expires_at.or(self.validity_seconds),
+            Part::Asked(asked) => {
+                let found = self.asked.iter().find(|(other, _)| *other == asked);
+                found.map(|(_, entry)| &entry.node)
+            }
         }
     }
 }
@@ -182,8 +226,6 @@ impl Reading<'_, '_> {
             Key::CallbackData => &mut keys.callback_data,
             Key::ScheduledAt => &mut keys.scheduled_at,
             Key::ExpiresAt => &mut keys.expires_at,
-            Key::ReplyTo => &mut keys.reply_to,
-            Key::IdentityHash => &mut keys.identity_hash,
             Key::ValiditySeconds => &mut keys.validity_seconds,
             Key::SendWindow => &mut keys.send_window,
             Key::Priority => &mut keys.priority,
@@ -244,6 +286,10 @@ impl Reading<'_, '_> {
                 keys.sayings.push((member, entry));
                 return;
             }
+            Key::Asked(asked) => {
+                keys.asked.push((asked, entry));
+                return;
+            }
             Key::CloudTemplate if matches!(node.value, Value::Object(_)) => {
                 notes.unsupported_key(manual, entry.key_at);
                 return;
@@ -257,7 +303,7 @@ impl Reading<'_, '_> {
                 notes.unknown_key(name, entry.key_at, strict);
                 return;
             }
-            _ => {
+            Key::Ignored => {
                 notes.shared_key(key, manual, node, entry.key_at);
                 return;
             }
@@ -365,7 +411,8 @@ impl Reading<'_, '_> {
             defaults: Some(&defaults.parts.parts()),
             ..Parts::new(keys.parts.map(|part| part.map(|entry| &entry.node)))
         };
-        let filled = template.fill(&parts).map(Content::Template);
+        let needs = self.checker.rules.terms.needs();
+        let filled = template.fill(&parts, needs).map(Content::Template);
         (self.taken(filled), template.is_authentication())
     }
 
@@ -487,14 +534,27 @@ impl Reading<'_, '_> {
     }
 
     fn options(&mut self, keys: &Keys<'_>) -> Options {
-        let head = &self.head.native.options;
-        let mut read = |node: Option<&Node<'_>>, otherwise: &Option<String>| match node {
-            None => otherwise.clone(),
-            Some(node) => self.notes.take(id(node), node.at),
-        };
-        Options {
-            reply_to: read(keys.reply_to, &head.reply_to),
-            identity_hash: read(keys.identity_hash, &head.identity_hash),
+        let mut options = self.head.native.options.clone();
+        let terms = self.checker.rules.terms.as_ref();
+        for asked in &keys.asked {
+            asked::take(*asked, terms, &mut options, &mut self.notes);
+        }
+        options
+    }
+
+    /// Tells what the provider does not take of a message that is good in every other respect.
+    fn object(&mut self, message: &Message, keys: &Keys<'_>) {
+        for objection in self.checker.rules.terms.objections(message) {
+            let at = keys.place(objection.part).unwrap_or(self.row_at);
+            let trouble = Trouble::new(objection.code, objection.expected, objection.found);
+            let trouble = trouble.hint(objection.hint);
+            match objection.weight {
+                Weight::Fault => self.notes.fault(trouble, at),
+                Weight::Warning => {
+                    let key = format!("{:?}", objection.part);
+                    self.notes.warn(trouble, &key, at);
+                }
+            }
         }
     }
 

@@ -11,6 +11,8 @@ const CODE_CHARS_MAX: usize = 15;
 const PAYLOAD_CHARS_MAX: usize = 256;
 /// The longest address of a file.
 const ADDRESS_CHARS_MAX: usize = 2048;
+/// The longest way to write the name of an uploaded file.
+const FILE_CHARS_MAX: usize = 216;
 /// The longest name of a document.
 const FILENAME_CHARS_MAX: usize = 240;
 /// The longest id of a product, a catalogue or a file, and the longest token of a flow.
@@ -224,6 +226,10 @@ pub(super) fn media(kind: MediaKind) -> Json {
             "pattern": ADDRESS,
         },
         "id": short("The provider's own id of the file, instead of an address.", ID_CHARS_MAX),
+        "file": short(
+            "The name of a file in /whatsapp/media/, instead of an address.",
+            FILE_CHARS_MAX,
+        ),
     });
     if kind == MediaKind::Document {
         let words = "The name that the recipient sees.";
@@ -232,10 +238,10 @@ pub(super) fn media(kind: MediaKind) -> Json {
     }
     json!({
         "$comment": format!("header.{word}"),
-        "description": format!("The {word} in the header: `url` or `id`."),
+        "description": format!("The {word} in the header: `url`, `id` or `file`."),
         "type": "object",
         "properties": properties,
-        "oneOf": [{ "required": ["url"] }, { "required": ["id"] }],
+        "oneOf": [{ "required": ["url"] }, { "required": ["id"] }, { "required": ["file"] }],
         "additionalProperties": false,
     })
 }

@@ -29,6 +29,7 @@ fn peer(no: usize, senders: usize, rate: f64) -> Peer {
             endpoint: format!("https://provider{no}.example"),
             policy: Policy::default(),
             bulk_max: 1,
+            session_bulk_max: 1,
             quiet_hours: std::sync::Arc::default(),
             senders: (0..senders).map(sender).collect(),
         },
@@ -47,6 +48,7 @@ fn world(tenants: Vec<Peer>) -> Course {
         way_us: (20_000, 2_000),
         late_us: 1,
         fails_reading: 0,
+        waits_for_file: 0,
     }
 }
 

@@ -31,6 +31,8 @@ pub(super) struct Course {
     pub(super) late_us: u64,
     /// Of so many readings one fails; 0 for none.
     pub(super) fails_reading: u64,
+    /// Of so many requests one must wait for a file; 0 for none.
+    pub(super) waits_for_file: u64,
 }
 
 /// A tenant, and how it is at its provider.
@@ -143,12 +145,14 @@ impl Course {
             way_us: (rng.u64(500..80_000), rng.u64(1..4_000)),
             late_us: pick(rng, &[1, 3_000]),
             fails_reading: pick(rng, &[0, 0, 0, 20]),
+            waits_for_file: 0,
         };
         for no in 0..count {
             let at = ms(rng.u64(0..20_000));
             course.happenings.push((at, Happening::Arrives(no)));
         }
         course.trouble(rng);
+        course.waits_for_file = pick(rng, &[0, 0, 10]);
         course.happenings.push((ms(TROUBLE_MS), Happening::Heal));
         course
     }
@@ -268,6 +272,7 @@ fn peer(rng: &mut Rng, no: usize, is_shared: bool) -> Peer {
             endpoint: format!("https://provider{endpoint}.example"),
             policy: Policy { unknown },
             bulk_max: pick(rng, &[1, 1, 5]),
+            session_bulk_max: 1,
             quiet_hours: std::sync::Arc::default(),
             senders: (0..rng.usize(1..3)).map(sender).collect(),
         },

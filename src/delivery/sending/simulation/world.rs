@@ -14,8 +14,14 @@ use super::store::{Kept, Stage, Store};
 use super::truth::{self, Truth};
 use super::{
     Action, Attempt, Bar, Barred, BatchId, By, EPOCH, Going, Item, Now, Outcome, Pause, Pauses,
-    Phone, Read, Readings, Record, Rng, Sending, State, Step, Subject, Verdict,
+    Phone, Read, Readings, Record, Rng, Sending, State, Step, Subject, TenantName, Verdict,
 };
+use crate::batch::Content;
+
+/// How long an upload takes at most, in microseconds, and how long a lane waits that does not hear
+/// of it.
+const FILE_US: u64 = 5_000_000;
+const FILE_WAIT_MS: i64 = 3_000;
 
 /// How long the loop takes from one beat to the next.
 const BEAT: Duration = Duration::from_micros(200);
@@ -69,6 +75,7 @@ enum Heard {
     Finished(BatchId, bool),
     Cancelled(BatchId),
     Retried(Subject),
+    FileCame(TenantName),
 }
 
 /// A request on its way; the first `begun` of its messages have begun.
@@ -253,8 +260,26 @@ impl World {
     }
 
     fn reading_fails(&mut self) -> bool {
-        let n = self.course.fails_reading;
+        self.has_trouble(self.course.fails_reading)
+    }
+
+    fn has_trouble(&mut self, n: u64) -> bool {
         n > 0 && !self.is_healed && once_in(&mut self.rng, n)
+    }
+
+    /// Puts requests back whose files have to be uploaded first. Not each upload is heard of.
+    fn wait_for_files(&mut self, waits: Vec<Going>) {
+        let now = self.now();
+        for going in waits.into_iter().rev() {
+            self.tell(|| format!("wait for a file with {}", shown(&going)));
+            if self.rng.bool() {
+                let came = Heard::FileCame(going.tenant.clone());
+                self.after((1_000, FILE_US), Event::Hears(Box::new(came)));
+            }
+            let until = now.wall.plus_ms(FILE_WAIT_MS);
+            self.sending.put_back(going, until, now);
+            self.beat_by(self.steady);
+        }
     }
 
     fn world_happens(&mut self, happening: Happening) {
@@ -436,9 +461,12 @@ impl World {
     fn act(&mut self, actions: Vec<Action>) {
         let store_us = self.course.store_us;
         let reading = (store_us.0, store_us.1 - store_us.0);
-        let mut begins = Vec::new();
+        let (mut begins, mut waits) = (Vec::new(), Vec::new());
         for action in actions {
             match action {
+                Action::Begin(going) if self.has_trouble(self.course.waits_for_file) => {
+                    waits.push(going);
+                }
                 Action::Begin(going) => begins.push(going),
                 Action::Read(read) => self.after(reading, Event::Reads(read)),
                 Action::ReadDue { batch, limit } => {
@@ -451,6 +479,7 @@ impl World {
                 Action::Finish(batch) => self.commit(Write::Finish(batch)),
             }
         }
+        self.wait_for_files(waits);
         if begins.is_empty() {
             return;
         }
@@ -507,6 +536,7 @@ impl World {
                     self.truth.cancelled(&batch);
                     self.sending.cancel(&batch, now);
                 }
+                Heard::FileCame(tenant) => self.sending.files_came(&tenant),
                 Heard::Retried(subject) => {
                     self.truth.retried();
                     self.sending.retry(&subject, now);
@@ -640,6 +670,11 @@ impl World {
         let most = (rate.ceil() as usize).max(peer.way.bulk_max);
         assert!(came <= most, "{came} messages within a second, not {rate}");
         let is_over = came as f64 > (rate * peer.true_share).ceil().max(1.0);
+        let bulk_max = match &going.items[0].message.content {
+            Content::Template(_) => peer.way.bulk_max,
+            _ => peer.way.session_bulk_max,
+        };
+        assert!(going.items.len() <= bulk_max, "of one kind, {bulk_max}");
         let mut outcomes = Vec::new();
         let mut after = Duration::ZERO;
         for item in &going.items[..leaving.begun] {
