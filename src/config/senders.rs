@@ -6,7 +6,7 @@ use super::file::{Section, shown_text};
 use super::problem::Place;
 use crate::batch::Phone;
 use crate::delivery::Sender;
-use crate::provider::Kind;
+use crate::provider::{Kind, bird};
 
 /// What every number may send at first, whichever way its messages go to Meta.
 const SENDER_RATE: f64 = 80.0;
@@ -76,7 +76,7 @@ struct Id {
     name: &'static str,
     takes: &'static str,
     cure: &'static str,
-    good: fn(u8) -> bool,
+    good: fn(&str) -> bool,
 }
 
 const IDS: [Id; 3] = [
@@ -85,23 +85,30 @@ const IDS: [Id; 3] = [
         name: "phone_number_id",
         takes: "the id that the provider gives the number, digits in quotes",
         cure: "it stands beside the number in the provider's console",
-        good: |byte| byte.is_ascii_digit(),
+        good: |text| !text.is_empty() && is_digits(text),
     },
     Id {
         kind: Kind::Bird,
         name: "channel_id",
-        takes: "the id of the number's channel, 36 letters, digits and dashes",
+        takes: "the id of the number's channel, a UUID",
         cure: "it stands in the address of the channel's page",
-        good: |byte| byte.is_ascii_hexdigit() || byte == b'-',
+        good: bird::is_uuid,
     },
     Id {
         kind: Kind::WebexConnect,
         name: "app_id",
         takes: "the id of the number's app, such as `\"a_170000000000000001\"`",
         cure: "it stands with the app's other settings in the portal",
-        good: |byte| byte.is_ascii_alphanumeric() || byte == b'_',
+        good: |text| {
+            text.strip_prefix("a_")
+                .is_some_and(|id| !id.is_empty() && is_digits(id))
+        },
     },
 ];
+
+fn is_digits(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
+}
 
 /// What a provider of this kind calls a number by; `None` if by its digits.
 fn id_key(kind: Kind) -> Option<&'static Id> {
@@ -112,8 +119,7 @@ fn provider_id<'a>(section: &Section<'a>, kind: Kind) -> Option<&'a str> {
     let mut own = None;
     for id in &IDS {
         let read = section.read(id.name, id.takes, |value| {
-            let good = |text: &&str| !text.is_empty() && text.bytes().all(id.good);
-            value.as_str().filter(good)
+            value.as_str().filter(|text| (id.good)(text))
         });
         if id.kind == kind {
             section.require(id.name, id.cure);

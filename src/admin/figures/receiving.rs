@@ -42,7 +42,7 @@ impl Receiving {
         );
         registry.register(
             "settled",
-            "Messages whose answer never came, by what settled them",
+            "Messages that were settled before an answer or without one, by what settled them",
             self.settled.clone(),
         );
     }
