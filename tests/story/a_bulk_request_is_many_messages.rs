@@ -25,16 +25,11 @@ fn a_refused_message_takes_no_other_with_it() {
         ..TenantPlan::new("acme").rate(100_000.0)
     };
     let mut world = World::prepare(&[plan], &Reserved::new());
-    let path = world.path("tenants.d/acme.toml");
-    let settings = std::fs::read_to_string(&path).expect("settings");
-    let (before, rest) = settings.split_once("[provider]").expect("a provider");
-    let (_, after) = rest.split_once("[[senders]]").expect("senders");
     let provider = format!(
         "kind = \"sandbox\"\nbase_url = \"{}\"\nbulk_max = 100",
         sandbox.url
     );
-    let settings = format!("{before}[provider]\n{provider}\n\n[[senders]]{after}");
-    world.write("tenants.d/acme.toml", settings);
+    world.change_provider("acme", &provider, "[[senders]]");
     world.run();
 
     // The last four digits of a recipient say what becomes of the message.

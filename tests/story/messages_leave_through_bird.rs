@@ -14,10 +14,9 @@ use crate::world::{TenantPlan, World};
 /// A project that the stand-in has, and what is called there as it is here.
 const ORDERS: &str = "0d4b1f3c-2d0e-4c6a-9a77-0f5a8f2b9e10";
 
-const PROVIDER: &str = "kind = \"bird\"\naccess_token_file = \"acme.token\"\n\
+const PROVIDER: &str = "kind = \"bird\"\n\
     workspace_id = \"7c2f8f0a-41d5-4d0c-9a56-3b1f2f7e9d10\"\n";
-const SENDER: &str = "number = \"+15550001111\"\n\
-    channel_id = \"5b1c0c1e-3c44-4f0a-8a55-1f2e3d4c5b6a\"\n";
+const SENDER: &str = "channel_id = \"5b1c0c1e-3c44-4f0a-8a55-1f2e3d4c5b6a\"";
 
 fn definition() -> Value {
     json!({
@@ -39,13 +38,8 @@ fn tenant(definitions: &[Value]) -> (World, Sandbox) {
     let theirs = world.write("at-bird/order_update.json", definition().to_string());
     let theirs = theirs.parent().and_then(Path::to_str).expect("a path");
     let sandbox = Sandbox::start(&["--provider", "bird", "--templates", theirs]);
-    let path = world.path("tenants.d/acme.toml");
-    let settings = std::fs::read_to_string(&path).expect("settings");
-    let (before, rest) = settings.split_once("[provider]").expect("a provider");
-    let (_, after) = rest.split_once("[templates]").expect("templates");
-    let provider = format!("[provider]\n{PROVIDER}base_url = \"{}\"\n", sandbox.url);
-    let settings = format!("{before}{provider}\n[[senders]]\n{SENDER}\n[templates]{after}");
-    world.write("tenants.d/acme.toml", settings);
+    let provider = format!("{PROVIDER}base_url = \"{}\"", sandbox.url);
+    world.leave_by("acme", &provider, SENDER);
     let file = "tenants.d/acme-templates/order_update.json";
     world.write(file, json!(definitions).to_string());
     (world, sandbox)

@@ -33,16 +33,11 @@ fn a_bad_message_is_told_apart_and_a_lost_answer_is_asked_for() {
         ..TenantPlan::new("acme").rate(100_000.0)
     };
     let mut world = World::prepare(&[plan], &Reserved::new());
-    let path = world.path("tenants.d/acme.toml");
-    let settings = std::fs::read_to_string(&path).expect("settings");
-    let (before, rest) = settings.split_once("[provider]").expect("a provider");
-    let (_, after) = rest.split_once("[[senders]]").expect("senders");
     let provider = format!(
         "kind = \"infobip\"\nbase_url = \"{}\"\naccess_token_file = \"acme.token\"",
         sandbox.url
     );
-    let settings = format!("{before}[provider]\n{provider}\n\n[[senders]]{after}");
-    world.write("tenants.d/acme.toml", settings);
+    world.change_provider("acme", &provider, "[[senders]]");
     world.write("tenants.d/acme.token", "App \"an-api-key-of-infobip\"\n");
     world.run();
 

@@ -342,15 +342,23 @@ impl World {
     /// Has a tenant's messages leave by another provider: what `[provider]` holds, and what stands
     /// beside the number of its sender.
     pub(crate) fn leave_by(&self, tenant: &str, provider: &str, sender: &str) {
+        let text = format!(
+            "{provider}\naccess_token_file = \"{tenant}.token\"\n\n\
+             [[senders]]\nnumber = \"{SENDER}\"\n{sender}"
+        );
+        self.change_provider(tenant, &text, "[templates]");
+    }
+
+    /// Changes the provider in the settings of the tenant, and all that stands up to this table.
+    pub(crate) fn change_provider(&self, tenant: &str, provider: &str, until: &str) {
         let name = format!("tenants.d/{tenant}.toml");
         let settings = fs::read_to_string(self.path(&name)).expect("settings");
         let (before, rest) = settings.split_once("[provider]").expect("a provider");
-        let (_, after) = rest.split_once("[templates]").expect("templates");
-        let settings = format!(
-            "{before}[provider]\n{provider}\naccess_token_file = \"{tenant}.token\"\n\n\
-             [[senders]]\nnumber = \"{SENDER}\"\n{sender}\n\n[templates]{after}"
+        let (_, after) = rest.split_once(until).expect("the table after it");
+        self.write(
+            &name,
+            format!("{before}[provider]\n{provider}\n\n{until}{after}"),
         );
-        self.write(&name, settings);
     }
 
     /// Changes a part of a settings file.

@@ -7,7 +7,6 @@ use serde_json::Value as Json;
 use url::form_urlencoded::byte_serialize;
 
 use super::answer::Refusal;
-use super::token::reason;
 use super::{Infobip, TIMEOUT};
 use crate::batch::Phone;
 use crate::delivery::{Reason, Sender};
@@ -186,7 +185,7 @@ impl Infobip {
 
     /// A good answer and what stands in it, or why there is none.
     fn read<'r>(&self, reply: &'r Reply) -> Result<(Answer<'r>, Json), Reason> {
-        let answer = meaning::answer(reply).map_err(|outcome| reason(*outcome))?;
+        let answer = meaning::answer(reply).map_err(|outcome| meaning::reason(*outcome))?;
         if !answer.is_success() {
             return Err(self.refused(&answer));
         }
@@ -200,7 +199,7 @@ impl Infobip {
 
     fn refused(&self, answer: &Answer<'_>) -> Reason {
         let Some(refusal) = Refusal::read(answer.body) else {
-            return reason(meaning::wordless(answer));
+            return meaning::reason(meaning::wordless(answer));
         };
         let cause = match answer.status {
             401 => Cause::Credentials,
@@ -216,5 +215,5 @@ impl Infobip {
 }
 
 fn unreadable(answer: &Answer<'_>) -> Reason {
-    reason(meaning::unreadable(answer.status))
+    meaning::reason(meaning::unreadable(answer.status))
 }

@@ -9,7 +9,7 @@ use url::form_urlencoded;
 
 use super::answer::Refusal;
 use super::{Auth, Infobip};
-use crate::delivery::{Outcome, Reason};
+use crate::delivery::Reason;
 use crate::provider::cause::Cause;
 use crate::provider::{Reply, Request, Secret, TIMEOUT, Token, meaning};
 
@@ -40,7 +40,7 @@ impl Infobip {
             access_token: String,
             expires_in: u32,
         }
-        let answer = meaning::answer(reply).map_err(|outcome| reason(*outcome))?;
+        let answer = meaning::answer(reply).map_err(|outcome| meaning::reason(*outcome))?;
         let given = serde_json::from_slice::<Given>(answer.body).ok();
         match given.filter(|it| answer.is_success() && !it.access_token.trim().is_empty()) {
             Some(given) => Ok(Token {
@@ -63,14 +63,4 @@ fn refused(status: u16, body: &[u8]) -> Reason {
         _ => Cause::UnreadableAnswer,
     };
     cause.reason(&format!("HTTP {status}"), code)
-}
-
-/// The reason of what is no acceptance.
-pub(super) fn reason(outcome: Outcome) -> Reason {
-    match outcome {
-        Outcome::Refused { reason, .. }
-        | Outcome::Deferred { reason, .. }
-        | Outcome::Unclear { reason } => reason,
-        Outcome::Accepted { .. } => Cause::UnreadableAnswer.reason("", String::new()),
-    }
 }
